@@ -1,0 +1,47 @@
+# The same few commands by hand, in hooks and in CI. `make run` and `make test` set up what they need.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+# Installed first and alone: where an index has a build for the CPU, an open range would fetch gigabytes of CUDA.
+TORCH ?= torch==2.13.0
+
+.PHONY: run test test-slow test-all check lint format bench clean
+
+run: $(VENV)/ready
+	$(BIN)/denoir serve
+
+test: $(VENV)/ready-dev
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(VENV)/ready-dev
+	$(BIN)/pytest -m slow
+
+test-all: test test-slow
+
+check: lint test
+
+lint: $(VENV)/ready-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/ready-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/ready-dev
+	$(BIN)/python -m benchmarks.speed
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+
+$(VENV)/ready: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/ready-dev: $(VENV)/ready
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@

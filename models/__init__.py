@@ -1,0 +1,1 @@
+"""Pictures and networks: trains autoencoders, keeps them, measures them. Knows no HTTP."""

@@ -1,0 +1,49 @@
+"""The plain autoencoder: dropout, denoising and sparse ones differ in what they are trained on, not in shape."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from models.layers import Decoder, Encoder
+from models.types import Batch, Code, Level, Needs
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """channels, height, width: of a picture. widths: channels at each level, each half as large as the one before.
+    code: length of the code. dropout: share of channels (Dropout2d, in convolutions) and of features (Dropout, around
+    the code) dropped while training, in encoder and decoder."""
+
+    channels: int = 1
+    height: int = 28
+    width: int = 28
+    widths: tuple[int, ...] = (32, 64, 128)
+    code: int = 256
+    dropout: float = 0.0
+
+
+class Autoencoder(nn.Module):
+    """Convolutions to one code vector and back.
+
+    Sources: Vincent et al. 2008, "Extracting and Composing Robust Features with Denoising Autoencoders"; Srivastava et
+    al. 2014, "Dropout", and Tompson et al. 2015 for dropping whole channels.
+    """
+
+    def __init__(self, config: AutoencoderConfig):
+        super().__init__()
+        self.config = config
+        size = (config.height, config.width)
+        self.encoder = Encoder(config.channels, size, config.widths, config.code, config.dropout)
+        self.decoder = Decoder(config.channels, size, config.widths, config.code, config.dropout)
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(self.config.channels, size=(self.config.height, self.config.width))
+
+    def encode(self, x: Batch) -> Code:
+        """The code of each picture: `b c h w` -> `b k`."""
+        return self.encoder(x)
+
+    def forward(self, noisy: Batch, level: Level | None = None) -> Batch:
+        """The picture rebuilt, about [0, 1], not clamped; `level` is taken so that all restorers are called alike."""
+        return self.decoder(self.encode(noisy))

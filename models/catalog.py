@@ -1,0 +1,69 @@
+"""The shelf of checkpoints: every folder on it that holds one, listed by name@version."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from models import checkpoints
+from models.checkpoints import Description
+
+SHIPPED = Path(__file__).parent / "weights"
+"""The checkpoints that come with the program."""
+
+
+class UnknownModel(LookupError):
+    """No such model on the shelf; `known` lists what there is."""
+
+    def __init__(self, name: str, known: list[str]):
+        super().__init__(f"no model is called {name!r}; there are: {', '.join(known) or 'none'}")
+        self.known = known
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One checkpoint on the shelf."""
+
+    description: Description
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Checkpoints by title (name@version). A name alone means its latest version."""
+
+    entries: dict[str, Entry]
+
+    @classmethod
+    def of(cls, *shelves: Path) -> "Catalog":
+        """Reads the shelves, later ones over earlier ones; a shelf that is not there is an empty one.
+
+        Raises CheckpointError for a folder that holds a config but can't be used.
+        """
+        entries: dict[str, Entry] = {}
+        for shelf in shelves:
+            for config in sorted(shelf.glob(f"*/{checkpoints.CONFIG}")):
+                description = checkpoints.describe(config.parent)
+                entries[description.title] = Entry(description, config.parent)
+        return cls(entries)
+
+    @property
+    def titles(self) -> list[str]:
+        return sorted(self.entries)
+
+    def find(self, name: str) -> Entry:
+        """The entry called `name` or `name@version`. Raises UnknownModel. The name is looked up, never made a path."""
+        if name in self.entries:
+            return self.entries[name]
+        versions = [entry for entry in self.entries.values() if entry.description.name == name]
+        if not versions:
+            raise UnknownModel(name[:64], self.titles)
+        return max(versions, key=lambda entry: by_version(entry.description.version))
+
+    def next_version(self, name: str) -> str:
+        """The version that a new training under `name` gets: one above the highest whole number, 1 at first."""
+        taken = [by_version(e.description.version)[0] for e in self.entries.values() if e.description.name == name]
+        return str(max(taken, default=0) + 1)
+
+
+def by_version(version: str) -> tuple[int, str]:
+    """Sorts whole numbers as numbers, before anything else as text."""
+    return (int(version), "") if version.isdecimal() else (-1, version)

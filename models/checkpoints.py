@@ -1,0 +1,133 @@
+"""One model on disk: a folder as the Hugging Face hub has them. Never a pickle.
+
+model.safetensors   the weights
+config.json         what the network is, what it can be asked, and the hash of the weights
+README.md           the model card, written by the evaluation
+metrics.json        what the evaluation measured
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from models.recipes import ARCHITECTURES, built, configured
+
+FORMAT = 1
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,47}")
+WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"
+
+
+class CheckpointError(Exception):
+    """A checkpoint can't be used; says which, and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `config.json` says.
+
+    name, version: how the shelf lists it, as name@version. recipe: the row that it was trained by. asks: what it can be
+    asked. config: of the network. training: steps, minutes, data and seed, for the record. sha256: of the weights.
+    """
+
+    name: str
+    version: str
+    recipe: str
+    architecture: str
+    asks: tuple[str, ...]
+    config: dict[str, Any]
+    training: dict[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+    format: int = FORMAT
+
+    @property
+    def title(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network ready to be asked, with what is known about it."""
+
+    description: Description
+    network: nn.Module
+
+
+def save(folder: Path, description: Description, weights: dict[str, Tensor], half: bool = False) -> Description:
+    """Writes weights and config to `folder`, atomically enough that a reader finds the old or the new hash, never a
+    model that fits neither. `half` stores 16-bit floats: half the size, an error far below that of bf16 arithmetic."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {name: (t.half() if half else t).cpu().contiguous() for name, t in weights.items()}
+    data = save_tensors(kept, metadata={"format": "pt"})
+    described = asdict(description) | {"sha256": hashlib.sha256(data).hexdigest()}
+    replace_file(folder / WEIGHTS, data)
+    replace_file(folder / CONFIG, (json.dumps(described, indent=2) + "\n").encode())
+    return describe(folder)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Writes beside and renames over, so that no half-written file is ever seen."""
+    beside = path.with_name(path.name + ".new")
+    beside.write_bytes(data)
+    beside.replace(path)
+
+
+def describe(folder: Path) -> Description:
+    """Reads `config.json` alone. Raises CheckpointError."""
+    try:
+        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        description = Description(**(values | {"asks": tuple(values["asks"])}))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder.name}: no {CONFIG}") from error
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise CheckpointError(f"{folder.name}: {CONFIG} can't be read: {error}") from error
+    return checked(description, folder.name)
+
+
+def checked(description: Description, where: str) -> Description:
+    """The description, if a reader of this format can use it."""
+    if description.format != FORMAT:
+        raise CheckpointError(f"{where}: format {description.format}, and this program reads {FORMAT}")
+    if description.architecture not in ARCHITECTURES:
+        raise CheckpointError(f"{where}: unknown architecture {description.architecture!r}")
+    if not NAME.fullmatch(str(description.name)) or not NAME.fullmatch(str(description.version)):
+        raise CheckpointError(f"{where}: names and versions are made of a-z, 0-9, dot, dash and underscore")
+    return description
+
+
+def load(folder: Path, device: torch.device | str = "cpu") -> Model:
+    """Reads one checkpoint, its hash checked, weights as 32-bit floats. Raises CheckpointError."""
+    description = describe(folder)
+    try:
+        data = (folder / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{folder.name}: no readable {WEIGHTS}") from error
+    if hashlib.sha256(data).hexdigest() != description.sha256:
+        raise CheckpointError(f"{folder.name}: {WEIGHTS} is not the file that {CONFIG} was written for")
+    return Model(description, network_of(description, data, folder.name).to(device).eval())
+
+
+def network_of(description: Description, data: bytes, where: str) -> nn.Module:
+    """The network with its weights. It is built without memory first, so a config that lies allocates nothing."""
+    try:
+        tensors = {name: tensor.float() for name, tensor in load_tensors(data).items()}
+        with torch.device("meta"):
+            network = built(description.architecture, configured(description.architecture, description.config))
+        network.load_state_dict(tensors, assign=True)
+    except (ValueError, RuntimeError, TypeError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{where}: the weights don't fit the config: {error}") from error
+    return network.requires_grad_(False)
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    """What was measured of it; empty where nothing was."""
+    path = folder / METRICS
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

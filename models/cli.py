@@ -1,0 +1,306 @@
+"""The verbs that need no server: train, evaluate, denoise, sample, models.
+
+argparse, because training must run where only torch, numpy, safetensors, Pillow and tqdm are (`python -m models`).
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from models import catalog, checkpoints, images, inference, noise, sampling, training
+from models.catalog import SHIPPED, Catalog, UnknownModel
+from models.checkpoints import CheckpointError
+from models.data import DataError
+from models.images import FORMATS, Picture, PictureError
+from models.recipes import RECIPES
+from models.training import Stopped
+
+MISTAKES = (CheckpointError, DataError, PictureError, UnknownModel, ValueError, OSError, ArithmeticError)
+"""What a user can do something about; told in a sentence. Anything else is our own mistake, and shows its trace."""
+
+Verb = Callable[[argparse.Namespace], int]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The verbs of this package alone, for machines without the service's libraries."""
+    return run(parser("python -m models"), argv)
+
+
+def run(commands: argparse.ArgumentParser, argv: list[str] | None) -> int:
+    """Carries out one command; returns its exit code: 0 done, 1 it couldn't, 2 it was asked wrongly, 130 interrupted."""
+    asked = commands.parse_args(argv)
+    try:
+        return asked.verb(asked)
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        return 130
+    except MISTAKES as error:
+        print(f"{commands.prog}: {error}", file=sys.stderr)
+        return 1
+
+
+def parser(program: str, shelf: Path | None = None) -> argparse.ArgumentParser:
+    """The command line of the verbs below; `shelf` is where checkpoints are kept; None must be told."""
+    commands = argparse.ArgumentParser(program, description="Trains autoencoders on pictures, and asks them.")
+    told = f"folder of trained checkpoints (default: {shelf})" if shelf else "folder of trained checkpoints"
+    commands.add_argument("--shelf", type=Path, default=shelf, required=shelf is None, metavar="FOLDER", help=told)
+    verbs = commands.add_subparsers(required=True, metavar="VERB")
+    for name, (add, verb) in VERBS.items():
+        one = verbs.add_parser(name, help=first_line(verb), description=verb.__doc__)
+        add(one)
+        one.set_defaults(verb=verb)
+    return commands
+
+
+def first_line(verb: Verb) -> str:
+    return (verb.__doc__ or "").partition("\n")[0]
+
+
+def add_train(one: argparse.ArgumentParser) -> None:
+    one.add_argument("recipe", choices=sorted(RECIPES), metavar="RECIPE", help=", ".join(sorted(RECIPES)))
+    one.add_argument("--data", type=Path, required=True, help="folder or zip of pictures, folder of idx files, or .npz")
+    one.add_argument("--name", help="what the model will be called (default: the recipe's name)")
+    one.add_argument("--steps", type=positive, help="stop after so many steps (default: the recipe's)")
+    one.add_argument("--minutes", type=above_zero, help="stop after so many minutes of training")
+    one.add_argument("--batch", type=positive, help="pictures or crops in a step (default: the recipe's)")
+    one.add_argument("--rate", type=above_zero, help="learning rate at its highest (default: the recipe's)")
+    one.add_argument("--size", type=positive, help="side in pixels that pictures are brought to, or of crops")
+    one.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the network")
+    one.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: 0)")
+    one.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
+    one.add_argument(
+        "--compile", choices=("auto", "on", "off"), default="auto", help="compile the network (default: auto)"
+    )
+    one.add_argument("--state", type=Path, help="where the run's state is kept (default: on the shelf, until it ends)")
+    one.add_argument("--start-from", metavar="MODEL", help="begin with the weights of a model on the shelf")
+    one.add_argument("--half", action="store_true", help="store 16-bit weights: half the file")
+    one.add_argument("--quiet", action="store_true", help="no bar, no words")
+
+
+def train(asked: argparse.Namespace) -> int:
+    """Train a model on a folder of pictures.
+
+    Interrupted (Ctrl-C, SIGTERM, a lost machine), the same command goes on where it was.
+    """
+    shelf = Catalog.of(SHIPPED, asked.shelf)
+    name = asked.name or asked.recipe
+    if not checkpoints.NAME.fullmatch(name):
+        raise ValueError(f"a name is made of a-z, 0-9, dot, dash and underscore; {name!r} is not")
+    version = shelf.next_version(name)
+    folder = asked.shelf / (name if version == "1" else f"{name}@{version}")
+    plan = training.plan_for(
+        asked.recipe,
+        **chosen(
+            asked, "data", "steps", "minutes", "batch", "rate", "size", "seed", "device", "compile", "half", "quiet"
+        ),
+        name=name,
+        version=version,
+        state=asked.state or asked.shelf / ".training" / f"{name}@{version}",
+        config=settings(asked.set),
+        start_from=shelf.find(asked.start_from).folder if asked.start_from else None,
+    )
+    described = training.train(plan, folder)
+    if not asked.state:
+        training.forget(plan.state)
+    print(f"{described.title} is on the shelf: {folder}")
+    return 0
+
+
+def chosen(asked: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The flags of those names."""
+    return {name: getattr(asked, name) for name in names}
+
+
+def settings(pairs: list[str]) -> dict[str, Any]:
+    """`NAME=VALUE`s, values as JSON has them. Raises ValueError."""
+    values = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes NAME=VALUE, not {pair!r}")
+        try:
+            values[name] = json.loads(value)
+        except ValueError:
+            values[name] = value
+    return values
+
+
+def add_evaluate(one: argparse.ArgumentParser) -> None:
+    one.add_argument("model", help="name, or name@version")
+    one.add_argument("--data", type=Path, required=True, help="test pictures: a folder, a zip, idx files or .npz")
+    one.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
+    one.add_argument("--tile", type=positive, default=512, help="longest side of a tile (default: 512)")
+    one.add_argument("--limit", type=positive, default=0, help="measure on the first so many pictures alone")
+
+
+def evaluate(asked: argparse.Namespace) -> int:
+    """Measure a model on test pictures, and write its card."""
+    from models import evaluation  # needs torchmetrics, which a machine that only trains may lack
+
+    entry = Catalog.of(SHIPPED, asked.shelf).find(asked.model)
+    report = evaluation.evaluate(entry.folder, asked.data, asked.device, asked.tile, asked.limit)
+    print(evaluation.as_markdown(report.table))
+    for name, value in report.figures.items():
+        print(f"{name}: {evaluation.shown(value)}")
+    return 0
+
+
+def add_denoise(one: argparse.ArgumentParser) -> None:
+    one.add_argument("source", type=Path, metavar="IN", help="a picture, or a folder of pictures")
+    one.add_argument("target", type=Path, metavar="OUT", help="a file, or a folder for the answers")
+    one.add_argument("--model", default="photo", help="name, or name@version (default: photo)")
+    one.add_argument(
+        "--sigma", type=level, help="noise level in 8-bit grey levels, 0 to 100; left out, it is estimated"
+    )
+    one.add_argument(
+        "--format", choices=sorted(FORMATS), help="of the answers (default: as the name of OUT says, or IN's)"
+    )
+    one.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
+    one.add_argument("--tile", type=positive, default=512, help="longest side of a tile (default: 512)")
+
+
+def denoise(asked: argparse.Namespace) -> int:
+    """Take the noise out of a picture, or of all pictures in a folder."""
+    loaded = checkpoints.load(able(asked, "denoise").folder)
+    network = inference.prepared(loaded.network, inference.chosen_device(asked.device))
+    failed = []
+    pairs = list(targets(asked.source, asked.target, asked.format))
+    for source, target in (bar := tqdm(pairs, unit="picture", disable=len(pairs) == 1)):
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(cleaned(network, source.read_bytes(), target, asked))
+        except (PictureError, inference.WrongSize, OSError) as error:
+            failed.append(f"{source}: {error}")
+            bar.write(failed[-1], file=sys.stderr)
+    if len(pairs) > 1 and failed:
+        print(f"{len(failed)} of {len(pairs)} pictures could not be done", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def cleaned(network: Any, data: bytes, target: Path, asked: argparse.Namespace) -> bytes:
+    """One picture's bytes, cleaned, with what its camera noted of it."""
+    picture = images.read(data)
+    sigma = 0.0
+    if network.needs.level:
+        sigma = noise.estimate(picture.pixels) if asked.sigma is None else asked.sigma
+    pixels = inference.restored(network, picture.pixels, sigma, inference.tiling_for(network.needs, asked.tile))
+    written = asked.format or format_named(target) or picture.format
+    return images.write(replace(picture, pixels=pixels), written, metadata=images.exif_of(data))
+
+
+def targets(source: Path, target: Path, form: str | None) -> Iterator[tuple[Path, Path]]:
+    """Each picture, and where its answer goes. Raises DataError where there is none."""
+    suffix = FORMATS[form].suffixes[0] if form else None
+    if source.is_file():
+        to_folder = target.is_dir() or not target.suffix
+        yield source, (target / source.name).with_suffix(suffix or source.suffix) if to_folder else target
+        return
+    known = {suffix for one in FORMATS.values() for suffix in one.suffixes}
+    found = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in known]
+    if not found:
+        raise DataError(f"no pictures in {source}" if source.exists() else f"there is no {source}")
+    for path in found:
+        yield path, (target / path.relative_to(source)).with_suffix(suffix or path.suffix)
+
+
+def format_named(path: Path) -> str | None:
+    """The format that a file's name asks for."""
+    return next((name for name, one in FORMATS.items() if path.suffix.lower() in one.suffixes), None)
+
+
+def add_sample(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "target", type=Path, metavar="OUT", help="a picture file for one grid, or a folder for single PNGs"
+    )
+    one.add_argument("--model", default="digits-vae", help="name, or name@version (default: digits-vae)")
+    one.add_argument("-n", type=positive, default=16, help="how many (default: 16)")
+    one.add_argument("--seed", type=int, default=0, help="picture i of a seed is always the same (default: 0)")
+    one.add_argument("--temperature", type=temperature, default=1.0, help="0 to 2: lower is tamer (default: 1)")
+    one.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
+
+
+def sample(asked: argparse.Namespace) -> int:
+    """Draw new pictures from a variational autoencoder."""
+    network: Any = checkpoints.load(able(asked, "sample").folder).network
+    network = inference.prepared(network, inference.chosen_device(asked.device))
+    codes = sampling.draw_codes(network.needs.latent, asked.seed, 0, asked.n, asked.temperature)
+    size = inference.DECODE_BATCH
+    pictures = np.concatenate([inference.decode_codes(network, codes[i : i + size]) for i in range(0, asked.n, size)])
+    if form := format_named(asked.target):
+        asked.target.write_bytes(images.write(Picture(sampling.grid(pictures)), form))
+        return 0
+    asked.target.mkdir(parents=True, exist_ok=True)
+    for number, picture in enumerate(pictures):
+        (asked.target / f"{number:06d}.png").write_bytes(images.write(Picture(picture), "png"))
+    return 0
+
+
+def able(asked: argparse.Namespace, task: str) -> catalog.Entry:
+    """The model asked for, if it can do what it is asked."""
+    entry = Catalog.of(SHIPPED, asked.shelf).find(asked.model)
+    if task not in entry.description.asks:
+        raise ValueError(f"{entry.description.title} can't {task}; it can: {', '.join(entry.description.asks)}")
+    return entry
+
+
+def add_models(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--json", action="store_true", help="for programs")
+
+
+def models(asked: argparse.Namespace) -> int:
+    """List the models that ship and those on the shelf."""
+    entries = Catalog.of(SHIPPED, asked.shelf).entries
+    if asked.json:
+        rows = [{"title": title, "asks": e.description.asks, "folder": str(e.folder)} for title, e in entries.items()]
+        print(json.dumps(rows, indent=2))
+        return 0
+    for title, entry in sorted(entries.items()):
+        print(f"{title:<24} {', '.join(entry.description.asks):<16} {entry.folder}")
+    return 0
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def above_zero(text: str) -> float:
+    """A number above 0."""
+    return between(text, 1e-12, 1e12)
+
+
+def level(text: str) -> float:
+    """A noise level."""
+    return between(text, 0, 100)
+
+
+def temperature(text: str) -> float:
+    return between(text, 0, 2)
+
+
+def between(text: str, low: float, high: float) -> float:
+    """A finite number within bounds."""
+    value = float(text)
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text} is not within {low:g} and {high:g}")
+    return value
+
+
+VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Verb]] = {
+    "train": (add_train, train),
+    "evaluate": (add_evaluate, evaluate),
+    "denoise": (add_denoise, denoise),
+    "sample": (add_sample, sample),
+    "models": (add_models, models),
+}

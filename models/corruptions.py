@@ -1,0 +1,131 @@
+"""Clean batch -> spoilt batch. Every corruption is a value; calling it with a generator spoils a batch.
+
+Noise is drawn on the generator's device. Levels in the configurations are 8-bit grey levels, as people say them;
+pixels are in [0, 1].
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from models.types import GREY_LEVELS, Batch, Level
+
+
+class Spoilt(NamedTuple):
+    """A spoilt batch, and each picture's noise level (0 where the corruption is not noise of one level)."""
+
+    pixels: Batch
+    level: Level
+
+
+Corruption = Callable[[Batch, Generator], Spoilt]
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """Leaves the pictures as they are."""
+
+    def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
+        return Spoilt(clean, clean.new_zeros(len(clean)))
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """White Gaussian noise, its level drawn for each picture between `low` and `high` grey levels.
+
+    `power` above 1 draws low levels more often: level = low + (high - low) u^power, u uniform. With `coded` the result
+    is what an upload is: clipped to [0, 1] and rounded to 8 bits. A picture without colour gets noise without colour.
+    """
+
+    low: float = 0.0
+    high: float = 100.0
+    power: float = 1.0
+    coded: bool = True
+
+    def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
+        u = uniform(generator, len(clean))
+        level = (self.low + (self.high - self.low) * u**self.power) / GREY_LEVELS
+        noise = as_coloured_as(clean, normal(generator, clean.shape))
+        noisy = clean + level.view(-1, 1, 1, 1) * noise
+        return Spoilt(coded(noisy) if self.coded else noisy, level)
+
+
+@dataclass(frozen=True)
+class Poisson:
+    """Shot noise: each value becomes a count of photons over the count that makes white, drawn log-uniformly between
+    `dim` and `bright`. The level told is that of mid-grey: sqrt(0.5 / photons)."""
+
+    dim: float = 20.0
+    bright: float = 2000.0
+
+    def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
+        low, high = torch.tensor([self.dim, self.bright]).log()
+        photons = torch.exp(low + (high - low) * uniform(generator, len(clean)))
+        counts = torch.poisson(clean * photons.view(-1, 1, 1, 1), generator=generator)
+        return Spoilt(coded(counts / photons.view(-1, 1, 1, 1)), torch.sqrt(0.5 / photons))
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Pixels set to 0, all channels of one at once; the share is drawn for each picture between `low` and `high`."""
+
+    low: float = 0.5
+    high: float = 0.5
+
+    def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
+        share = self.low + (self.high - self.low) * uniform(generator, len(clean))
+        kept = uniform(generator, len(clean), 1, *clean.shape[2:]) >= share.view(-1, 1, 1, 1)
+        return Spoilt(clean * kept, clean.new_zeros(len(clean)))
+
+
+@dataclass(frozen=True)
+class SaltPepper:
+    """Pixels set to black or white with equal chance; the share is drawn for each picture up to `high`."""
+
+    high: float = 0.3
+
+    def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
+        share = self.high * uniform(generator, len(clean)).view(-1, 1, 1, 1)
+        u = uniform(generator, len(clean), 1, *clean.shape[2:])
+        spoilt = torch.where(u < share / 2, 0.0, torch.where(u < share, 1.0, clean))
+        return Spoilt(spoilt, clean.new_zeros(len(clean)))
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Each picture is spoilt by one of several corruptions, drawn with equal chance."""
+
+    choices: tuple[Corruption, ...]
+
+    def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
+        which = torch.randint(len(self.choices), (len(clean),), generator=generator, device=generator.device)
+        pixels, level = torch.empty_like(clean), clean.new_empty(len(clean))
+        for number, corruption in enumerate(self.choices):
+            mine = which == number
+            if mine.any():
+                pixels[mine], level[mine] = corruption(clean[mine], generator)
+        return Spoilt(pixels, level)
+
+
+def coded(pixels: Batch) -> Batch:
+    """What 8 bits keep of pixels in [0, 1]: clipped and rounded to whole grey levels."""
+    return torch.round(pixels.clamp(0, 1) * GREY_LEVELS) / GREY_LEVELS
+
+
+def as_coloured_as(clean: Batch, noise: Batch) -> Batch:
+    """The noise, with its first channel in all channels where the picture has no colour, as a grey upload has it."""
+    grey = (clean.amax(1) == clean.amin(1)).flatten(1).all(1).view(-1, 1, 1, 1)
+    return torch.where(grey, noise[:, :1], noise)
+
+
+def uniform(generator: Generator, *shape: int) -> Tensor:
+    """Uniform numbers in [0, 1) on the generator's device."""
+    return torch.rand(*shape, generator=generator, device=generator.device)
+
+
+def normal(generator: Generator, shape: torch.Size) -> Tensor:
+    """Standard normal numbers on the generator's device."""
+    return torch.randn(shape, generator=generator, device=generator.device)

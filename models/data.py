@@ -1,0 +1,295 @@
+"""Pictures to learn from: a folder or a packed set -> pictures -> crops or whole pictures -> batches.
+
+Everything drawn is drawn from a generator that is given, so step t of a seed is the same wherever it runs.
+"""
+
+import gzip
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Generator, Tensor
+
+from models import images
+from models.types import Batch, Picture8
+
+HELD_OUT = 0.05
+"""Share of a set without a test part of its own that is never trained on, to choose and to report by."""
+SUFFIXES = {suffix for known in images.FORMATS.values() for suffix in known.suffixes}
+
+
+class DataError(Exception):
+    """The pictures to train on can't be had: nothing there, too small, or not pictures."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Training and held-out pictures, each `c h w` uint8, all with the same channels, in the order of their names."""
+
+    train: list[Picture8]
+    held_out: list[Picture8]
+
+    @property
+    def channels(self) -> int:
+        return len(self.train[0])
+
+    @property
+    def common_size(self) -> tuple[int, int] | None:
+        """(height, width) that all pictures share, or None."""
+        sizes = {tuple(picture.shape[1:]) for picture in self.train + self.held_out}
+        return sizes.pop() if len(sizes) == 1 else None  # type: ignore[return-value]
+
+    def to(self, device: torch.device) -> "Pictures":
+        """The same pictures on a device, so that crops are cut there."""
+        return Pictures([p.to(device) for p in self.train], [p.to(device) for p in self.held_out])
+
+
+def load(path: Path) -> Pictures:
+    """Reads a folder of pictures (with those below it), a zip of them, a MNIST-like folder of idx files, or an .npz.
+
+    Raises DataError where there is nothing to train on.
+    """
+    if path.is_dir() and (packed := sorted(path.glob("train-images*idx3*"))):
+        return from_idx(packed[0])
+    if path.suffix == ".npz":
+        return from_npz(path)
+    return from_files(files_of(path), str(path))
+
+
+def from_files(files: Iterator[tuple[str, bytes]], where: str) -> Pictures:
+    """Pictures out of named files; those that can't be read are left out, and said at the end."""
+    train: list[Picture8] = []
+    held_out: list[Picture8] = []
+    unread: list[str] = []
+    for name, data in files:
+        try:
+            picture = as_tensor(images.read(data))
+        except images.PictureError:
+            unread.append(name)
+            continue
+        (held_out if is_held_out(name) else train).append(picture)
+    if not train and not held_out:
+        raise DataError(f"no picture could be read in {where}" + (f"; tried {', '.join(unread[:5])}" if unread else ""))
+    if unread:
+        print(f"left out {len(unread)} files that could not be read: {', '.join(unread[:5])}")
+    return same_channels(*at_least_one(train, held_out))
+
+
+def is_held_out(name: str) -> bool:
+    """Whether a picture is held out: told by its file name alone, so that adding pictures moves none."""
+    return zlib.crc32(Path(name).name.encode()) % 1000 < 1000 * HELD_OUT
+
+
+def at_least_one(train: list[Picture8], held_out: list[Picture8]) -> tuple[list[Picture8], list[Picture8]]:
+    """Small sets may leave one side empty: then one picture moves over, or serves on both sides if it is the only."""
+    pictures = train + held_out
+    if len(pictures) == 1:
+        return pictures, pictures
+    if not held_out:
+        return pictures[:-1], pictures[-1:]
+    return (train, held_out) if train else (held_out[:-1], held_out[-1:])
+
+
+def same_channels(train: list[Picture8], held_out: list[Picture8]) -> Pictures:
+    """All in one channel if no picture has colour, all in three otherwise."""
+    if all(without_colour(picture) for picture in train + held_out):
+        return Pictures([p[:1] for p in train], [p[:1] for p in held_out])
+    return Pictures([as_colour(p) for p in train], [as_colour(p) for p in held_out])
+
+
+def without_colour(picture: Picture8) -> bool:
+    """Whether all channels are equal."""
+    return len(picture) == 1 or bool((picture[0] == picture[1]).all() and (picture[0] == picture[2]).all())
+
+
+def as_colour(picture: Picture8) -> Picture8:
+    """Three channels, a grey one repeated."""
+    return picture.expand(3, -1, -1) if len(picture) == 1 else picture
+
+
+def as_tensor(picture: images.Picture) -> Picture8:
+    """8-bit colours `c h w`; what is transparent shows white, as on a page."""
+    pixels = picture.pixels if picture.pixels.dtype == np.uint8 else (picture.pixels // 257).astype(np.uint8)
+    if picture.alpha is not None:
+        alpha = picture.alpha[:, :, None] / np.float32(255 if picture.alpha.dtype == np.uint8 else 65535)
+        pixels = np.round(pixels * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+def files_of(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of the pictures in a folder or a zip, or of a single one. Raises DataError where nothing is."""
+    if not path.exists():
+        raise DataError(f"there is no {path}")
+    if path.is_dir():
+        return files_of_folder(path)
+    return files_of_zip(path) if path.suffix == ".zip" else iter([(path.name, path.read_bytes())])
+
+
+def files_of_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of a folder's picture files, those in folders below it too, in the order of their paths."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            yield str(path.relative_to(folder)), path.read_bytes()
+
+
+def files_of_zip(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of a zip's picture files, in the order of their names."""
+    with zipfile.ZipFile(path) as packed:
+        for name in sorted(packed.namelist()):
+            if Path(name).suffix.lower() in SUFFIXES:
+                yield name, packed.read(name)
+
+
+def from_idx(train: Path) -> Pictures:
+    """The training part of MNIST and its like; its last twelfth is held out, so that nothing is chosen by the test part."""
+    pictures = read_idx(train)
+    cut = len(pictures) - max(1, len(pictures) // 12)
+    return Pictures(list(pictures[:cut]), list(pictures[cut:]))
+
+
+def read_idx(path: Path) -> Tensor:
+    """`n 1 h w` uint8 out of one idx file of pictures, gzipped or not."""
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    if len(data) < 16 or data[:4] != b"\x00\x00\x08\x03":
+        raise DataError(f"{path.name} is no idx file of 8-bit pictures")
+    count, height, width = struct.unpack(">3I", data[4:16])
+    if len(data) != 16 + count * height * width:
+        raise DataError(f"{path.name} is shorter or longer than it says")
+    pixels = np.frombuffer(data, np.uint8, offset=16).reshape(count, 1, height, width)
+    return torch.from_numpy(pixels.copy())
+
+
+def from_npz(path: Path) -> Pictures:
+    """Arrays `train_images` and, if there, `val_images`: `n h w` or `n h w c`, uint8 (as MedMNIST packs them)."""
+    with np.load(path, allow_pickle=False) as arrays:
+        if "train_images" not in arrays:
+            raise DataError(f"{path.name} has no array `train_images`")
+        train = list(stacked(arrays["train_images"]))
+        held_out = list(stacked(arrays["val_images"])) if "val_images" in arrays else []
+    return same_channels(*at_least_one(train, held_out))
+
+
+def test_part(path: Path) -> list[Picture8]:
+    """The test pictures of a set that sets them apart (idx files, .npz); of any other folder or zip, all pictures."""
+    if path.is_dir() and (packed := sorted(path.glob("t10k-images*idx3*"))):
+        return list(read_idx(packed[0]))
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            return list(stacked(arrays["test_images"]))
+    pictures = from_files(files_of(path), str(path))
+    return pictures.train + pictures.held_out
+
+
+def stacked(pixels: np.ndarray) -> Tensor:
+    """`n h w` or `n h w c` uint8 -> `n c h w`."""
+    if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4):
+        raise DataError("packed pictures must be uint8, `n h w` or `n h w c`")
+    pixels = pixels[..., None] if pixels.ndim == 3 else pixels
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+
+
+@runtime_checkable
+class View(Protocol):
+    """A way of looking at pictures: batches drawn for training, and all that is held out, in order."""
+
+    def draw(self, batch: int, generator: Generator) -> Batch: ...
+
+    def held_out(self) -> Iterator[Batch]: ...
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Square crops at random places, turned and mirrored; held out, the middle crop of each picture.
+
+    Each pixel of the set is about equally likely: pictures are drawn by their area. `grey` is the share of crops whose
+    colour is taken away, so that a network for colour pictures learns grey ones as well.
+    """
+
+    pictures: Pictures
+    side: int
+    grey: float = 0.0
+
+    def __post_init__(self) -> None:
+        smallest = min(min(picture.shape[1:]) for picture in self.pictures.train)
+        if smallest < self.side:
+            raise DataError(f"crops of {self.side} px don't fit the smallest picture, {smallest} px on its short side")
+
+    def draw(self, batch: int, generator: Generator) -> Batch:
+        areas = torch.tensor([float(p.shape[1] * p.shape[2]) for p in self.pictures.train])
+        chosen = torch.multinomial(areas, batch, replacement=True, generator=generator)
+        crops = [self.turned(self.crop(self.pictures.train[i], generator), generator) for i in chosen.tolist()]
+        return as_floats(torch.stack(crops))
+
+    def crop(self, picture: Picture8, generator: Generator) -> Picture8:
+        y, x = (int(torch.randint(s - self.side + 1, (), generator=generator)) for s in picture.shape[1:])
+        crop = picture[:, y : y + self.side, x : x + self.side]
+        if self.grey and torch.rand((), generator=generator) < self.grey:
+            return greyed(crop)
+        return crop
+
+    def turned(self, crop: Picture8, generator: Generator) -> Picture8:
+        turns, mirrored = divmod(int(torch.randint(8, (), generator=generator)), 2)
+        crop = torch.rot90(crop, turns, (1, 2))
+        return crop.flip(2) if mirrored else crop
+
+    def held_out(self) -> Iterator[Batch]:
+        for picture in self.pictures.held_out:
+            height, width = (min(size, 2 * self.side) // 16 * 16 for size in picture.shape[1:])
+            y, x = (picture.shape[1] - height) // 2, (picture.shape[2] - width) // 2
+            yield as_floats(picture[None, :, y : y + height, x : x + width])
+
+
+@dataclass(frozen=True)
+class Wholes:
+    """Whole pictures of one size."""
+
+    train: Tensor
+    rest: Tensor
+
+    @classmethod
+    def of(cls, pictures: Pictures, size: tuple[int, int]) -> "Wholes":
+        """Each picture scaled to cover `size` and cut to its middle."""
+        fit: Callable[[Picture8], Picture8] = lambda picture: covering(picture, size)  # noqa: E731
+        return cls(torch.stack([fit(p) for p in pictures.train]), torch.stack([fit(p) for p in pictures.held_out]))
+
+    def draw(self, batch: int, generator: Generator) -> Batch:
+        chosen = torch.randint(len(self.train), (batch,), generator=generator)
+        return as_floats(self.train[chosen.to(self.train.device)])
+
+    def held_out(self) -> Iterator[Batch]:
+        for start in range(0, len(self.rest), 500):
+            yield as_floats(self.rest[start : start + 500])
+
+
+def covering(picture: Picture8, size: tuple[int, int]) -> Picture8:
+    """The picture scaled so that it just covers (height, width), and its middle cut out; as it is if it fits."""
+    height, width = size
+    if tuple(picture.shape[1:]) == size:
+        return picture
+    scale = max(height / picture.shape[1], width / picture.shape[2])
+    covered = (max(width, round(picture.shape[2] * scale)), max(height, round(picture.shape[1] * scale)))
+    planes = [Image.fromarray(plane.numpy()).resize(covered, Image.Resampling.LANCZOS) for plane in picture]
+    scaled = torch.from_numpy(np.stack([np.asarray(plane) for plane in planes]))
+    y, x = (covered[1] - height) // 2, (covered[0] - width) // 2
+    return scaled[:, y : y + height, x : x + width]
+
+
+def greyed(picture: Picture8) -> Picture8:
+    """The picture without colour, in as many channels (Rec. 601 luma, as JPEG has it)."""
+    if len(picture) == 1:
+        return picture
+    weights = torch.tensor([0.299, 0.587, 0.114], device=picture.device).view(3, 1, 1)
+    luma = (picture * weights).sum(0, keepdim=True).round().to(torch.uint8)
+    return luma.expand(len(picture), -1, -1)
+
+
+def as_floats(pictures: Tensor) -> Batch:
+    """uint8 -> [0, 1]."""
+    return pictures.float() / 255

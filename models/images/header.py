@@ -1,0 +1,232 @@
+"""Opening a file as far as its header: the one place where untrusted bytes meet a parser.
+
+A plugin of Pillow is called by name instead of through `Image.open`, so that no other plugin ever sees the bytes and
+Pillow's own limit of pixels, which warns at 89 million, does not speak before ours.
+"""
+
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
+
+from PIL import AvifImagePlugin, Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    PHOTOMETRIC_INTERPRETATION,
+    PLANAR_CONFIGURATION,
+    SAMPLEFORMAT,
+    TiffImageFile,
+)
+from PIL.WebPImagePlugin import WebPImageFile
+
+from models.images.errors import (
+    AnimatedPicture,
+    DamagedPicture,
+    EmptyPicture,
+    PictureError,
+    PictureTooLarge,
+    UnsupportedDepth,
+    UnsupportedFormat,
+)
+from models.images.formats import format_of
+from models.images.picture import Header, Limits
+
+_DNG_VERSION = 50706
+
+_PNG_END = b"IEND\xaeB`\x82"
+
+_GREY16 = {"I;16", "I;16B", "I;16N", "I;16R", "I;12"}
+_COLOUR16 = {f"{bands};16{order}" for bands in ("RGB", "RGBX", "RGBA") for order in "LBN"}
+
+
+def inspect(data: bytes, limits: Limits = Limits()) -> Header:
+    """What the header declares; no pixel is decoded. Raises any `PictureError`."""
+    with guarded():
+        name = _known(data)
+        if name == "webp":  # its plugin makes room for the pixels as soon as it opens
+            size, frames = _webp_canvas(data)
+            _check(size, frames, limits)
+        else:
+            size = opened(data, limits).size
+        return Header(*size, name)
+
+
+def opened(data: bytes, limits: Limits) -> ImageFile:
+    """The file with its header parsed and found within the limits, its pixels not decoded yet.
+
+    Call it within `guarded`.
+    """
+    name = _known(data)
+    _give_way(limits)
+    if name in _FIRST_LOOKS:
+        size, frames = _FIRST_LOOKS[name](data)
+        _check(size, frames, limits)
+    image = _PLUGINS[name](BytesIO(data))
+    _check(image.size, 1, limits)  # before the frames: counting those can cost memory
+    _check(image.size, 2 if getattr(image, "is_animated", False) else 1, limits)
+    return image
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Turns whatever a parser or decoder throws into DamagedPicture, and keeps its remarks off the standard error.
+
+    MemoryError too: a picture within the limits that needs more memory than there is was made to.
+    """
+    try:
+        with _quiet():
+            yield
+    except PictureError:
+        raise
+    except Exception as error:
+        raise DamagedPicture from error
+
+
+def _known(data: bytes) -> str:
+    if not data:
+        raise EmptyPicture
+    name = format_of(data)
+    if name is None:
+        raise UnsupportedFormat
+    return name
+
+
+def _check(size: tuple[int, int], frames: int, limits: Limits) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise DamagedPicture
+    if width * height > limits.max_pixels or max(size) > limits.max_side:
+        raise PictureTooLarge(width, height, limits.max_pixels, limits.max_side)
+    if frames > 1:
+        raise AnimatedPicture
+
+
+def _give_way(limits: Limits) -> None:
+    """A caller who asks for more pixels than Pillow's own limit gets them; Pillow's limit is never lowered."""
+    if Image.MAX_IMAGE_PIXELS is not None and limits.max_pixels > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = limits.max_pixels
+
+
+def _webp_canvas(data: bytes) -> tuple[tuple[int, int], int]:
+    """Size of a WebP and how many frames at least; the container's specification, RFC 9649."""
+    kind, body = data[12:16], data[20:30]
+    if kind == b"VP8X" and len(body) == 10:
+        width, height = (1 + int.from_bytes(body[at : at + 3], "little") for at in (4, 7))
+        return (width, height), 2 if body[0] & 2 else 1
+    if kind == b"VP8L" and body[:1] == b"\x2f" and len(body) >= 5:
+        bits = int.from_bytes(body[1:5], "little")
+        return (1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)), 1
+    if kind == b"VP8 " and body[3:6] == b"\x9d\x01\x2a" and len(body) == 10:
+        width, height = (int.from_bytes(body[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+        return (width, height), 1
+    raise DamagedPicture
+
+
+def _gif_screen(data: bytes) -> tuple[tuple[int, int], int]:
+    """Size of a GIF's screen; a frame that reaches beyond it makes it larger, which is seen when it is opened."""
+    return (int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")), 1
+
+
+def _png(stream: BytesIO) -> ImageFile:
+    """A PNG that has its end; Pillow does not mind if that is missing."""
+    if _PNG_END not in stream.getvalue():
+        raise DamagedPicture
+    return PngImageFile(stream)
+
+
+class _Tiff(TiffImageFile):
+    """A TIFF that says when it would be cut: Pillow takes the upper 8 bits of many kinds and refuses others."""
+
+    def _setup(self) -> None:
+        if _DNG_VERSION in self.tag_v2:  # a camera's raw file; what would be decoded is its thumbnail
+            raise UnsupportedFormat
+        bits, kinds = self.tag_v2.get(BITSPERSAMPLE, (1,)), self.tag_v2.get(SAMPLEFORMAT, (1,))
+        cut = max(bits) > 8 or set(kinds) != {1}
+        try:
+            super()._setup()
+        except SyntaxError:
+            if cut:
+                raise UnsupportedDepth(_samples(max(bits), kinds)) from None
+            raise
+        if cut and not self._kept_whole():
+            raise UnsupportedDepth(_samples(max(bits), kinds))
+
+    def _kept_whole(self) -> bool:
+        """Whether `decoding` gets every bit: grey, or colours whose planes are interleaved."""
+        coding = self.tile[0].args[0] if self.tile else ""
+        return coding in _GREY16 or coding in _COLOUR16 and self.tag_v2.get(PLANAR_CONFIGURATION, 1) == 1
+
+    @property
+    def white_is_zero(self) -> bool:
+        return self.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
+
+    @property
+    def bits(self) -> int:
+        return max(self.tag_v2.get(BITSPERSAMPLE, (1,)))
+
+
+def _samples(bits: int, kinds: tuple[int, ...]) -> str:
+    if 3 in kinds:
+        return "floating point samples"
+    if 2 in kinds:
+        return f"signed {bits}-bit samples"
+    return f"{bits}-bit samples{' in an unusual arrangement' if bits == 16 else ''}"
+
+
+def _avif(stream: BytesIO) -> ImageFile:
+    """An AVIF of 8 bits. The configuration box of each coded image tells; Pillow cuts 10 and 12 bits in silence."""
+    head = stream.getvalue()[:65_536]
+    at = head.find(b"av1C")
+    while 0 <= at < len(head) - 6:
+        if head[at + 6] & 0x40:
+            raise UnsupportedDepth("more than 8 bits a sample")
+        at = head.find(b"av1C", at + 4)
+    # Processes run side by side as it is, and the stacks of threads would count against their limit of memory.
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    return AvifImagePlugin.AvifImageFile(stream)
+
+
+_PLUGINS: dict[str, Callable[[BytesIO], ImageFile]] = {
+    "png": _png,
+    "jpeg": JpegImageFile,  # not its factory: of a camera's two-picture JPEG the first is read, the rest never parsed
+    "webp": WebPImageFile,
+    "bmp": BmpImageFile,
+    "tiff": _Tiff,
+    "gif": GifImageFile,
+    "avif": _avif,
+}
+
+_FIRST_LOOKS = {"webp": _webp_canvas, "gif": _gif_screen}
+
+
+class _Quiet:
+    """Silences Pillow's warnings while anyone reads. `catch_warnings` alone would not survive two threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._filters = ExitStack()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self._lock:
+            if self._readers == 0:
+                self._filters.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._readers -= 1
+                if self._readers == 0:
+                    self._filters.close()
+
+
+_quiet = _Quiet()

@@ -1,0 +1,70 @@
+"""A decoded picture, what a header declares of one, and how large one may be."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+Pixels = np.ndarray
+"""Samples as they were coded: `h w c`, uint8 or uint16."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large a picture may be.
+
+    max_pixels: width times height.
+    max_side: the longer side, in pixels.
+    """
+
+    max_pixels: int = 50_000_000
+    max_side: int = 65_535
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself before a pixel is decoded.
+
+    width, height: in pixels, as stored: before a camera's orientation is applied, except for TIFF.
+    """
+
+    width: int
+    height: int
+    format: str
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One picture, upright, with what must be kept beside the colours.
+
+    pixels: `h w c`, c is 1 (grey) or 3 (RGB), uint8 or uint16.
+    alpha: `h w`, the same dtype, the largest value opaque; None where there is no transparency. Never multiplied in.
+    profile: ICC colour profile of the pixels; None where they are plain sRGB or nothing is known.
+    format: name in `FORMATS` of the file it came from.
+
+    Raises ValueError where shapes or dtypes disagree.
+    """
+
+    pixels: Pixels
+    alpha: Pixels | None = None
+    profile: bytes | None = None
+    format: str = "png"
+
+    def __post_init__(self) -> None:
+        shape, dtype = self.pixels.shape, self.pixels.dtype
+        if len(shape) != 3 or shape[2] not in (1, 3) or 0 in shape or dtype not in (np.uint8, np.uint16):
+            raise ValueError("pixels must be h w c with c of 1 or 3, uint8 or uint16")
+        if self.alpha is not None and (self.alpha.shape, self.alpha.dtype) != (shape[:2], dtype):
+            raise ValueError("alpha must be h w with the size and dtype of the pixels")
+
+    @property
+    def width(self) -> int:
+        return self.pixels.shape[1]
+
+    @property
+    def height(self) -> int:
+        return self.pixels.shape[0]
+
+    @property
+    def depth(self) -> int:
+        """Bits a sample: 8 or 16."""
+        return 8 * self.pixels.dtype.itemsize

@@ -1,0 +1,356 @@
+"""The loop: pictures -> crops -> corruption -> network -> objective -> step; averaged weights; saved, resumed.
+
+Step t draws from generators seeded by (seed, t) alone, so a run that was interrupted and resumed is the run that was
+not. The state (weights, averaged weights, optimiser, step, seconds) is one safetensors file, replaced whole.
+"""
+
+import contextlib
+import json
+import math
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save as save_tensors
+from torch import Generator, Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from models import checkpoints, data
+from models.checkpoints import Description
+from models.data import Crops, Pictures, View, Wholes
+from models.inference import chosen_device, has_bfloat16
+from models.objectives import Parts, total
+from models.recipes import RECIPES, Recipe, Schedule, built, configured
+
+SMALL_ENOUGH = 96
+"""Pictures that share a size up to this side are learned as they are; larger ones are brought to the recipe's size."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train, on what, for how long.
+
+    recipe: a row of the table. name, version: of the checkpoint. steps, minutes: the limits, whichever comes first;
+    with minutes alone, steps don't count. size: side of whole pictures or crops, 0 for the recipe's own. config: what
+    differs from the network's defaults. device: `auto`, `cpu`, `cuda`. compile: `auto` compiles where a compiler is at
+    hand. save_every: seconds between saved states. start_from: a checkpoint to begin with. half: store 16-bit weights.
+    """
+
+    recipe: str
+    data: Path
+    name: str
+    version: str = "1"
+    state: Path = Path("training")
+    minutes: float = 0.0
+    schedule: Schedule = field(default_factory=Schedule)
+    size: int = 0
+    config: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    device: str = "auto"
+    compile: str = "auto"
+    save_every: float = 120.0
+    start_from: Path | None = None
+    half: bool = False
+    quiet: bool = False
+
+
+@dataclass
+class Progress:
+    """How far a run has come; `seconds` are those spent training, over all its sittings."""
+
+    step: int = 0
+    seconds: float = 0.0
+    skipped: int = 0
+
+
+class Stopped(Exception):
+    """The run was asked to stop before its end; its state is saved and the same command goes on from there."""
+
+
+class Trainer:
+    """A run under way: all that a step changes."""
+
+    def __init__(self, plan: Plan, pictures: Pictures):
+        self.plan = plan
+        self.recipe = RECIPES[plan.recipe]
+        self.device = chosen_device(plan.device)
+        self.view = view_of(self.recipe, pictures.to(self.device), plan.size)
+        self.config = configured(self.recipe.architecture, settings_for(self.recipe, self.view) | plan.config)
+        torch.manual_seed(plan.seed)
+        network = built(self.recipe.architecture, self.config)
+        if plan.start_from:
+            network.load_state_dict(checkpoints.load(plan.start_from).network.state_dict())
+        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.averaged = AveragedModel(self.network, multi_avg_fn=averaging(plan.schedule.averaging))
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), plan.schedule.rate, weight_decay=plan.schedule.weight_decay, fused=True
+        )
+        self.call = torch.compile(self.network) if can_compile(plan.compile, self.device) else self.network
+        self.low_precision = has_bfloat16(self.device)
+        self.progress = Progress()
+
+    @property
+    def fraction(self) -> float:
+        """Of the whole run, done: by steps or by minutes, whichever is nearer to its end."""
+        schedule, minutes = self.plan.schedule, self.plan.minutes
+        by_steps = self.progress.step / schedule.steps if schedule.steps else 0.0
+        return max(by_steps, self.progress.seconds / 60 / minutes if minutes else 0.0)
+
+    def step(self) -> Parts:
+        """One step; returns the parts of the loss before it. A step that is not finite is skipped and counted."""
+        began = time.monotonic()
+        self.set_rate()
+        self.network.train()
+        parts = self.parts(*self.drawn())
+        self.optimiser.zero_grad()
+        total(parts).backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.schedule.clip or math.inf)
+        if torch.isfinite(norm):
+            self.optimiser.step()
+            self.averaged.update_parameters(self.network)
+        else:
+            self.progress.skipped += 1
+        self.progress.step += 1
+        self.progress.seconds += time.monotonic() - began
+        return parts
+
+    def drawn(self) -> tuple[Tensor, Generator]:
+        """This step's clean batch, and the generator that spoils it; both told by (seed, step) alone."""
+        number = self.plan.seed * 1_000_003 + self.progress.step
+        clean = self.view.draw(self.plan.schedule.batch, Generator().manual_seed(number))
+        spoiler = Generator(self.device).manual_seed(number)
+        return clean.to(self.device).contiguous(memory_format=torch.channels_last), spoiler
+
+    def parts(self, clean: Tensor, generator: Generator, network: Any = None) -> Parts:
+        """The parts of the loss on a batch."""
+        spoilt = self.recipe.corruption(clean, generator)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision):
+            return self.recipe.objective(network or self.call, clean, spoilt, generator)
+
+    def set_rate(self) -> None:
+        """Linear warm-up, then half a cosine down to nothing (Loshchilov and Hutter 2017)."""
+        schedule = self.plan.schedule
+        warm = min(1.0, (self.progress.step + 1) / max(1, schedule.warm_up))
+        rate = schedule.rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, self.fraction)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Parts of the loss of the averaged weights on what is held out, spoilt the same way every time."""
+        network = self.averaged.module.eval()
+        sums: dict[str, float] = {}
+        batches = 0
+        for number, clean in enumerate(self.view.held_out()):
+            generator = Generator(self.device).manual_seed(number)
+            for name, value in self.parts(clean.to(self.device), generator, network).items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+            batches += 1
+        return {name: value / batches for name, value in sums.items()}
+
+    def save(self) -> None:
+        """Writes the state, whole or not at all."""
+        self.plan.state.mkdir(parents=True, exist_ok=True)
+        tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
+        told = {"progress": json.dumps(asdict(self.progress)), "config": json.dumps(asdict(self.config))}
+        checkpoints.replace_file(self.plan.state / "state.safetensors", save_tensors(tensors, told))
+
+    def resume(self) -> bool:
+        """Reads the state, if there is one. Raises ValueError for one that belongs to another network."""
+        path = self.plan.state / "state.safetensors"
+        if not path.exists():
+            return False
+        with safe_open(path, "pt") as saved:
+            told = saved.metadata()
+            if json.loads(told["config"]) != json.loads(json.dumps(asdict(self.config))):
+                raise ValueError(f"the state in {self.plan.state} belongs to another network; name another --state")
+            self.take({name: saved.get_tensor(name) for name in saved.keys()})  # noqa: SIM118
+        self.progress = Progress(**json.loads(told["progress"]))
+        return True
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything a step changes, flat."""
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors |= {f"averaged.{name}": tensor for name, tensor in self.averaged.state_dict().items()}
+        for number, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{number}.{name}": tensor for name, tensor in state.items()}
+        return {name: tensor.clone() for name, tensor in tensors.items()}
+
+    def take(self, tensors: dict[str, Tensor]) -> None:
+        """The other way round."""
+        self.network.load_state_dict(under("network.", tensors))
+        self.averaged.load_state_dict(under("averaged.", tensors))
+        state: dict[int, dict[str, Tensor]] = {}
+        parameters = list(self.network.parameters())
+        for name, tensor in under("optimiser.", tensors).items():
+            number, _, key = name.partition(".")
+            state.setdefault(int(number), {})[key] = laid_out_as(parameters[int(number)], tensor)
+        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state})
+
+    def description(self) -> Description:
+        """What the checkpoint will say of itself."""
+        plan = self.plan
+        training = {
+            "data": plan.data.name,
+            "steps": self.progress.step,
+            "minutes": round(self.progress.seconds / 60, 1),
+            "batch": plan.schedule.batch,
+            "seed": plan.seed,
+            "device": self.device.type,
+            "skipped_steps": self.progress.skipped,
+            "started_from": plan.start_from.name if plan.start_from else None,
+        }
+        config = asdict(self.config)
+        return Description(
+            plan.name, plan.version, plan.recipe, self.recipe.architecture, self.recipe.asks, config, training
+        )
+
+
+def train(plan: Plan, folder: Path) -> Description:
+    """Trains (or goes on training) until a limit, then writes the averaged weights to `folder` as a checkpoint.
+
+    Raises DataError, ValueError for a plan that can't be, Stopped when told to stop before the end.
+    """
+    trainer = Trainer(plan, data.load(plan.data))
+    resumed = trainer.resume()
+    if not plan.quiet:
+        print(opening(trainer, resumed), flush=True)
+    with asked_to_stop() as stop:
+        run_to_the_end(trainer, stop)
+    trainer.save()
+    if stop:
+        raise Stopped(f"stopped at step {trainer.progress.step}; the same command goes on from there")
+    return checkpoints.save(folder, trainer.description(), trainer.averaged.module.state_dict(), plan.half)
+
+
+def forget(state: Path) -> None:
+    """Removes a run's state: its checkpoint is written."""
+    shutil.rmtree(state, ignore_errors=True)
+
+
+def run_to_the_end(trainer: Trainer, stop: list[int]) -> None:
+    """Steps until a limit is met or a signal came; saves and validates now and then."""
+    saved = time.monotonic()
+    with tqdm(total=100.0, unit="%", disable=trainer.plan.quiet, bar_format=BAR) as bar:
+        while trainer.fraction < 1 and not stop:
+            parts = trainer.step()
+            bar.update(min(100.0, 100 * trainer.fraction) - bar.n)
+            if trainer.progress.step % 20 == 0:
+                bar.set_postfix_str(told(trainer, parts), refresh=False)
+            if time.monotonic() - saved > trainer.plan.save_every:
+                trainer.save()
+                record(trainer, parts)
+                saved = time.monotonic()
+    if not stop and trainer.progress.step:
+        record(trainer, {})
+
+
+BAR = "{percentage:5.1f}% |{bar}| {elapsed} gone, {remaining} left{postfix}"
+
+
+def told(trainer: Trainer, parts: Parts) -> str:
+    """The bar's last words."""
+    losses = " ".join(f"{name} {float(value.detach()):.4g}" for name, value in parts.items())
+    return f" step {trainer.progress.step} {losses}"
+
+
+def opening(trainer: Trainer, resumed: bool) -> str:
+    """What a run says first."""
+    weights = sum(p.numel() for p in trainer.network.parameters()) / 1e6
+    start = f"going on at step {trainer.progress.step}" if resumed else "starting"
+    how = "bf16" if trainer.low_precision else "fp32"
+    return f"{trainer.plan.name}: {start}, {weights:.2f} M weights, {trainer.device.type}, {how}"
+
+
+def record(trainer: Trainer, parts: Parts) -> None:
+    """One line of the run's log: where it stands on the last batch and on what is held out."""
+    line = asdict(trainer.progress) | {name: float(value.detach()) for name, value in parts.items()}
+    line |= {f"held_out_{name}": value for name, value in trainer.validate().items()}
+    trainer.plan.state.mkdir(parents=True, exist_ok=True)
+    with (trainer.plan.state / "log.jsonl").open("a") as log:
+        log.write(json.dumps(line) + "\n")
+
+
+@contextlib.contextmanager
+def asked_to_stop() -> Iterator[list[int]]:
+    """A list that is empty until SIGINT or SIGTERM comes; a second signal acts as it would have."""
+    received: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: object) -> None:
+        received.append(number)
+        signal.signal(number, before[number])
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def laid_out_as(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """The tensor in the parameter's memory order: the fused optimiser walks both as flat arrays."""
+    if tensor.shape != parameter.shape:
+        return tensor
+    return torch.empty_like(parameter, dtype=tensor.dtype, device=tensor.device).copy_(tensor)
+
+
+def averaging(decay: float) -> Any:
+    """Exponential averaging whose memory is short at first, so that short runs are not held back by their start."""
+
+    def average(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        kept = min(decay, (1 + int(count)) / (10 + int(count)))
+        torch._foreach_lerp_(averaged, current, 1 - kept)
+
+    return average
+
+
+def view_of(recipe: Recipe, pictures: Pictures, size: int) -> View:
+    """Crops or whole pictures, as the recipe has it."""
+    if recipe.crop:
+        return Crops(pictures, size or recipe.crop, recipe.grey)
+    common = pictures.common_size
+    if not size and common and max(common) <= SMALL_ENOUGH:
+        return Wholes.of(pictures, common)
+    return Wholes.of(pictures, (size or recipe.size,) * 2)
+
+
+def settings_for(recipe: Recipe, view: View) -> dict[str, Any]:
+    """The recipe's settings for the network, with what the data says: channels, and the size where it is fixed."""
+    if isinstance(view, Wholes):
+        _, channels, height, width = view.train.shape
+        return recipe.config | {"channels": channels, "height": height, "width": width}
+    return dict(recipe.config)
+
+
+def can_compile(choice: str, device: torch.device) -> bool:
+    """Whether to compile the network: it needs a C++ compiler for the CPU, Triton for a GPU."""
+    if choice != "auto":
+        return choice == "on"
+    if device.type == "cuda":
+        return bool(torch.utils._triton.has_triton())
+    return any(shutil.which(compiler) for compiler in ("g++", "clang++"))
+
+
+def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose name begins so, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def plan_for(recipe: str, **values: Any) -> Plan:
+    """A plan with the recipe's own schedule, changed where `values` has `steps`, `batch` or `rate`."""
+    row = RECIPES[recipe]
+    changed = {name: values.pop(name) for name in ("steps", "batch", "rate") if values.get(name) is not None}
+    if values.get("minutes") and "steps" not in changed:
+        changed["steps"] = 0
+    values = {name: value for name, value in values.items() if value is not None}
+    return Plan(recipe, schedule=replace(row.schedule, **changed), **values)

@@ -1,0 +1,84 @@
+"""The words that the whole package speaks: shapes of tensors, and what a network says of itself.
+
+Inside the program pixels are floats in [0, 1]; 0 to 255 (or 65,535) exists only in `images`, `restore` and at the
+engine's door. Shapes are checked while the tests run (jaxtyping with beartype); a bare training machine may lack
+jaxtyping, and there the words stand for plain tensors.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from torch import Tensor
+
+if TYPE_CHECKING:
+    Batch = Tensor
+    Code = Tensor
+    Level = Tensor
+    Picture8 = Tensor
+else:
+    try:
+        from jaxtyping import Float, UInt8
+    except ModuleNotFoundError:
+        Batch = Code = Level = Picture8 = Tensor
+    else:
+        Batch = Float[Tensor, "b c h w"]
+        """Pictures, values in [0, 1] unless a docstring says otherwise."""
+        Code = Float[Tensor, "b k"]
+        """Latent vectors."""
+        Level = Float[Tensor, " b"]
+        """Standard deviation of each picture's noise, on the scale of [0, 1] pixels (grey levels / 255)."""
+        Picture8 = UInt8[Tensor, "_c _h _w"]
+        """One picture as training data keeps it, `c h w`; others beside it may have other sizes."""
+
+GREY_LEVELS = 255.0
+"""What people and APIs state noise in: 8-bit grey levels, whatever the depth."""
+
+Pixels = np.ndarray
+"""One picture outside the networks: `h w c`, uint8 or uint16."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a network needs of those who call it; they read this instead of asking its name.
+
+    channels: of a picture, in and out.
+    multiple: both sides of what it is given must divide by this.
+    halo: pixels on each side of a tile that are computed and thrown away; 0 where it is not cut.
+    level: whether it must be told the noise level.
+    size: (height, width) where it takes that one size alone; None where it takes any.
+    latent: length of its code; None where it has none that can be decoded.
+    low_precision: whether it may run in bf16, because what it computes is small beside what it is added to.
+    """
+
+    channels: int
+    multiple: int = 1
+    halo: int = 0
+    level: bool = False
+    size: tuple[int, int] | None = None
+    latent: int | None = None
+    low_precision: bool = False
+
+
+@runtime_checkable
+class Network(Protocol):
+    """What every architecture offers: a statement of needs, and a forward pass."""
+
+    @property
+    def needs(self) -> Needs: ...
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+
+@runtime_checkable
+class Restorer(Network, Protocol):
+    """Maps pictures to pictures of the same size: spoilt to clean, or to their reconstruction."""
+
+    def __call__(self, noisy: Batch, level: Level) -> Batch: ...
+
+
+@runtime_checkable
+class Sampler(Network, Protocol):
+    """Draws pictures: a code from the prior, standard normal at temperature 1, decoded to pixels."""
+
+    def decode(self, code: Code) -> Batch: ...

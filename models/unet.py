@@ -1,0 +1,80 @@
+"""The residual U-Net for photographs."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from models.layers import residuals
+from models.types import Batch, Level, Needs
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """channels: of a picture. widths: channels at each level, each half as large as the one before. blocks: residual
+    blocks a level, on the way down and on the way up. unshuffle: side of the pixel squares folded into channels first.
+    halo: pixels on each side of a tile that must be thrown away; 0 asks for the receptive field itself."""
+
+    channels: int = 3
+    widths: tuple[int, ...] = (64, 128, 256)
+    blocks: int = 2
+    unshuffle: int = 2
+    halo: int = 0
+
+
+class UNet(nn.Module):
+    """A U-Net of plain residual blocks behind a pixel-unshuffle, told the noise level as a map, giving the noise.
+
+    Sources: Zhang et al. 2021, "Plug-and-Play Image Restoration with Deep Denoiser Prior" (DRUNet: residual blocks in
+    a U-Net, noise map); Zhang et al. 2018, "FFDNet" (pixel-unshuffle, noise map). Biases are kept, unlike DRUNet's:
+    noise that was clipped to [0, 1] has a mean that depends on the brightness itself, which a network without biases
+    (homogeneous of degree one in picture and level) cannot express.
+    """
+
+    def __init__(self, config: UNetConfig):
+        super().__init__()
+        self.config = config
+        widths, blocks, fold = config.widths, config.blocks, config.unshuffle**2
+        self.head = nn.Conv2d((config.channels + 1) * fold, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(residuals(width, blocks) for width in widths[:-1])
+        self.reduce = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
+        self.middle = residuals(widths[-1], blocks)
+        self.enlarge = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(residuals(width, blocks) for width in widths[:-1])
+        self.tail = nn.Conv2d(widths[0], config.channels * fold, 3, padding=1)
+        nn.init.zeros_(self.tail.weight)  # so that training starts from the picture as it is
+        nn.init.zeros_(self.tail.bias)
+
+    @property
+    def needs(self) -> Needs:
+        multiple = self.config.unshuffle * 2 ** (len(self.config.widths) - 1)
+        halo = self.config.halo or receptive_radius(self.config)
+        return Needs(self.config.channels, multiple=multiple, halo=halo, level=True, low_precision=True)
+
+    def forward(self, noisy: Batch, level: Level) -> Batch:
+        """The clean picture: `b c h w` in [0, 1], levels `b` on the same scale. Not clamped.
+
+        Only the noise is computed in the weights' precision; the picture that it is taken from keeps its own.
+        """
+        levels = level.view(-1, 1, 1, 1).expand(-1, 1, *noisy.shape[2:])
+        told = torch.cat([noisy, levels], 1).to(self.head.weight.dtype)
+        head = self.head(F.pixel_unshuffle(told, self.config.unshuffle))
+        x, skips = head, []
+        for blocks, reduce in zip(self.down, self.reduce, strict=True):
+            skips.append(blocks(x))
+            x = reduce(skips[-1])
+        x = self.middle(x)
+        for blocks, enlarge, skip in zip(reversed(self.up), reversed(self.enlarge), reversed(skips), strict=True):
+            x = blocks(enlarge(x) + skip)
+        return noisy - F.pixel_shuffle(self.tail(x + head), self.config.unshuffle)
+
+
+def receptive_radius(config: UNetConfig) -> int:
+    """Pixels that can reach an output pixel from one side, rounded up to a whole step of the coarsest level."""
+    levels = len(config.widths)
+    convolutions = sum(2 * config.blocks * 2**level * (2 if level < levels - 1 else 1) for level in range(levels))
+    coarsest = config.unshuffle * 2 ** (levels - 1)
+    reach = (convolutions + 2) * config.unshuffle + coarsest - 1
+    return -(-reach // coarsest) * coarsest

@@ -1,0 +1,1 @@
+"""Asking and answering: the HTTP service and the `denoir` command. Stands on `models`."""

@@ -1,0 +1,69 @@
+"""`denoir`: serve, and the verbs of `models.cli`."""
+
+import argparse
+import signal
+import sys
+from importlib.metadata import version
+
+import uvicorn
+from pydantic import ValidationError
+
+from models import cli
+from service.settings import Settings
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command. Ends the process with its exit code."""
+    try:
+        shelf = Settings().models
+    except ValidationError as error:
+        sys.exit(f"denoir: {told(error)}")
+    commands = cli.parser("denoir", shelf)
+    commands.add_argument("--version", action="version", version=f"denoir {version('denoir')}")
+    add_serve(commands)
+    sys.exit(cli.run(commands, argv))
+
+
+def add_serve(commands: argparse.ArgumentParser) -> None:
+    """The verb that `models.cli` lacks."""
+    verbs = next(action for action in commands._actions if isinstance(action, argparse._SubParsersAction))
+    one = verbs.add_parser("serve", help="Serve the models over HTTP.", description=serve.__doc__)
+    one.add_argument("--host", help="address to listen on (default: DENOIR_HOST, or 127.0.0.1)")
+    one.add_argument("--port", type=int, help="port to listen on (default: DENOIR_PORT, or 8000)")
+    one.add_argument("--device", help="auto, cpu, cuda (default: DENOIR_DEVICE, or auto)")
+    one.set_defaults(verb=serve)
+
+
+def serve(asked: argparse.Namespace) -> int:
+    """Serve the models over HTTP. What has no flag here is set by DENOIR_* in the environment."""
+    from service.app import create_app  # imports torch, which --help and the other settings can do without
+
+    flags = {name: getattr(asked, name) for name in ("host", "port", "device")}
+    try:
+        settings = Settings(models=asked.shelf, **{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise ValueError(told(error)) from error
+    server = uvicorn.Server(configured(create_app(settings), settings))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The server takes these while it runs and raises them again when it has drained: then they mean a clean end.
+        signal.signal(number, lambda *_: None)
+    server.run()
+    return 0 if server.started else 1
+
+
+def configured(app: object, settings: Settings) -> uvicorn.Config:
+    """The HTTP server around the application."""
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        host=settings.host,
+        port=settings.port,
+        log_level="info",
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.grace),
+        h11_max_incomplete_event_size=32 * 1024,
+    )
+
+
+def told(error: ValidationError) -> str:
+    """Which settings are wrong, and how."""
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())

@@ -1,0 +1,372 @@
+"""A pool of processes that decode untrusted bytes, and encode, and can be killed.
+
+A file that hangs, crashes or bloats its decoder costs that process and one error; whoever else waits does not notice.
+This side looks at nothing that it is sent: the header too is parsed over there (`decoder`).
+"""
+
+import asyncio
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from socket import socketpair
+from typing import Any, Self
+
+from models.images import (
+    FORMATS,
+    AnimatedPicture,
+    DamagedPicture,
+    EmptyPicture,
+    Limits,
+    Picture,
+    PictureError,
+    PictureTooLarge,
+    UnsupportedDepth,
+    UnsupportedFormat,
+)
+from service.decoder import Channel, Head, picture_after, picture_blobs, picture_head
+
+_START = 60.0
+"""Seconds for a process to come up, on a machine that is busy."""
+
+_GRACE = 0.25
+"""Seconds that work goes on for after nobody waits for it any more. A new process takes about as long to start."""
+
+_SLACK = 64 << 20
+"""Bytes that a profile may have, and an encoding beyond its samples."""
+
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""No threads for arithmetic that is not done there; each would take of the memory."""
+
+_BOOT = "import sys; sys.path[:] = sys.argv[4:]; from service import decoder; decoder.main(*map(int, sys.argv[1:4]))"
+
+_TOLD = {
+    kind.__name__: kind
+    for kind in (
+        AnimatedPicture,
+        DamagedPicture,
+        EmptyPicture,
+        PictureTooLarge,
+        UnsupportedDepth,
+        UnsupportedFormat,
+        ValueError,
+    )
+}
+
+
+class DecodeFailed(PictureError):
+    """The decoder was given up: it hung, crashed, ran out of memory, or the pool was closed."""
+
+    def __str__(self) -> str:
+        return "The picture could not be decoded or encoded within the time and memory that one picture may take."
+
+
+class Decoders:
+    """A pool of decoding processes. Callers are served in the order in which they came.
+
+    workers: processes, each with a thread of this one that waits for it.
+    deadline: seconds for decoding one picture, from the moment that a process takes it.
+    limits: how large a picture may be.
+    encode_deadline: seconds for encoding one; these are our own pixels, and 50 million take long in some formats.
+    memory: bytes that a process may take beyond what it holds at rest. By default 48 a pixel of the largest picture
+        (the most measured is 44, for encoding AVIF and WebP with alpha; decoding takes up to 27) and 256 MiB for the
+        file itself and what stands beside the pixels.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        deadline: float = 10.0,
+        limits: Limits = Limits(),
+        *,
+        encode_deadline: float = 60.0,
+        memory: int | None = None,
+    ) -> None:
+        self._deadline = deadline
+        self._encode_deadline = encode_deadline
+        self._limits = limits
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        memory = 48 * limits.max_pixels + (256 << 20) if memory is None else memory
+        self._hands = [_Hand(self._jobs, memory) for _ in range(workers)]
+        self._open = False
+
+    async def start(self) -> None:
+        """Returns when every process is ready. Raises RuntimeError where one does not come up."""
+        for hand in self._hands:
+            hand.start()
+        self._open = True
+        try:
+            await asyncio.gather(*(asyncio.wrap_future(hand.ready) for hand in self._hands))
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, (OSError, EOFError, ValueError)):
+                raise RuntimeError("a decoder did not start") from error
+            raise
+
+    async def close(self) -> None:
+        """Ends every process at once; what was asked and is not done fails with DecodeFailed."""
+        self._open = False
+        for hand in self._hands:
+            hand.stop()
+        with suppress(queue.Empty):
+            while True:
+                if job := self._jobs.get_nowait():
+                    job.fail()
+        for _ in self._hands:
+            self._jobs.put(None)
+        for hand in filter(threading.Thread.is_alive, self._hands):
+            await asyncio.to_thread(hand.join)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the processes that are up."""
+        return [hand.process.pid for hand in self._hands if hand.process]
+
+    @property
+    def waiting(self) -> int:
+        """How many pictures no process has taken yet."""
+        return self._jobs.qsize()
+
+    @property
+    def replaced(self) -> int:
+        """How many processes have been given up since the start."""
+        return sum(hand.replaced for hand in self._hands)
+
+    async def read(self, data: bytes) -> Picture:
+        """`images.read` in another process. Raises any PictureError, DecodeFailed among them."""
+
+        def ask(channel: Channel, until: float) -> Picture:
+            limits = {"max_pixels": self._limits.max_pixels, "max_side": self._limits.max_side}
+            channel.send({"task": "read", "size": len(data), "limits": limits}, data, until=until)
+            head = _told(channel.receive(until))
+            _check(head, self._limits)
+            return picture_after(head, lambda room: channel.fill(room, until))
+
+        return await self._ask(ask, self._deadline)
+
+    async def write(
+        self,
+        picture: Picture,
+        format: str,
+        *,
+        quality: int = 90,
+        effort: int | None = None,
+        metadata: bytes | None = None,
+    ) -> bytes:
+        """`images.write` in another process. Raises what that raises, and DecodeFailed."""
+
+        def ask(channel: Channel, until: float) -> bytes:
+            options = {"quality": quality, "effort": effort}
+            head = {"task": "write", "picture": picture_head(picture), "format": format, "options": options}
+            blobs = [*picture_blobs(picture), metadata or b""]
+            channel.send(head | {"metadata": len(metadata or b"")}, *blobs, until=until)
+            size = _told(channel.receive(until))["size"]
+            if not 0 < size <= 2 * picture.pixels.nbytes + _SLACK:
+                raise ValueError("no encoding is as long as that")
+            return bytes(channel.fill(bytearray(size), until))
+
+        return await self._ask(ask, self._encode_deadline)
+
+    async def _ask(self, ask: "_Ask", seconds: float) -> Any:
+        if not self._open:
+            raise RuntimeError("the decoders are not running")
+        job = _Job(ask, seconds)
+        self._jobs.put(job)
+        try:
+            return await asyncio.wrap_future(job.future)
+        except asyncio.CancelledError:
+            job.forget()
+            asyncio.get_running_loop().call_later(_GRACE, job.kill)
+            raise
+
+
+_Ask = Callable[[Channel, float], Any]
+"""Sends one ask over a channel and fetches its answer, until a time."""
+
+
+class _Told(Exception):
+    """An error that the process told in good order."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class _Job:
+    """One ask, from the caller's loop to the thread that carries it out, and back."""
+
+    def __init__(self, ask: _Ask, seconds: float) -> None:
+        self.future: Future[Any] = Future()
+        self._ask: _Ask | None = ask
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._process: _Process | None = None
+
+    def carry_out(self, process: "_Process") -> bool:
+        """Whether the process may be used again."""
+        with self._lock:
+            ask, self._process = self._ask, process
+        try:
+            if ask is not None and self.future.set_running_or_notify_cancel():
+                self.future.set_result(ask(process.channel, time.monotonic() + self._seconds))
+        except _Told as told:
+            self.future.set_exception(told.error)
+        except Exception:  # late, gone, or talking nonsense
+            self.future.set_exception(DecodeFailed())
+            return False
+        finally:
+            with self._lock:
+                self._process = None
+        return True
+
+    def fail(self) -> None:
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_exception(DecodeFailed())
+
+    def forget(self) -> None:
+        """Lets go of what was sent, if no process has taken it yet."""
+        if self.future.cancel():
+            self._ask = None
+
+    def kill(self) -> None:
+        """Ends the process that is busy with this, if one is."""
+        with self._lock:
+            if self._process:
+                self._process.kill()
+
+
+class _Hand(threading.Thread):
+    """A thread and the process that it starts, waits for, and starts anew where it is lost.
+
+    The two belong together: the system ends a process bound to its parent with the very thread that started it.
+    """
+
+    def __init__(self, jobs: "queue.SimpleQueue[_Job | None]", memory: int) -> None:
+        super().__init__(name="decoder", daemon=True)
+        self.ready: Future[None] = Future()
+        self.ready.set_running_or_notify_cancel()
+        self.process: _Process | None = None
+        self.replaced = 0
+        self._jobs = jobs
+        self._memory = memory
+        self._lock = threading.Lock()
+        self._stopping = False
+
+    def run(self) -> None:
+        try:
+            self._begin()
+            self.ready.set_result(None)
+        except (OSError, EOFError, ValueError) as error:
+            self.ready.set_exception(error)
+        while self._serve():
+            pass
+        self._end()
+
+    def stop(self) -> None:
+        """Ends the process, and with it what it is busy with. The thread ends when it finds nothing in the queue."""
+        with self._lock:
+            self._stopping = True
+            if self.process:
+                self.process.kill()
+
+    def _serve(self) -> bool:
+        """One job. A function of its own, so that nothing of the last one is held while the next is awaited."""
+        job = self._jobs.get()
+        if job is None:
+            return False
+        if self.process is None:
+            self._begin_anew()
+        if self.process is None:
+            job.fail()
+        elif not job.carry_out(self.process):
+            self._end()
+            self.replaced += 1
+            self._begin_anew()
+        return True
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._stopping:
+                return
+            self.process = _Process(self._memory)
+        try:
+            self.process.channel.receive(time.monotonic() + _START)
+        except (OSError, EOFError, ValueError):
+            self._end()
+            raise
+
+    def _begin_anew(self) -> None:
+        with suppress(OSError, EOFError, ValueError):  # the next job tries again
+            self._begin()
+
+    def _end(self) -> None:
+        with self._lock:
+            process, self.process = self.process, None
+            if process:
+                process.end()
+
+
+class _Process:
+    """One decoder process and this end of its channel.
+
+    It gets none of the environment, where keys may be, and none of the command line's flags; only where modules lie.
+    """
+
+    def __init__(self, memory: int) -> None:
+        ours, theirs = socketpair()
+        self.channel = Channel(ours)
+        given = (theirs.fileno(), os.getpid(), memory, *sys.path)
+        try:
+            self._child = subprocess.Popen(
+                [sys.executable, "-I", "-c", _BOOT, *map(str, given)],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=_ENVIRONMENT,
+                start_new_session=True,
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self.pid = self._child.pid
+
+    def kill(self) -> None:
+        self._child.kill()
+
+    def end(self) -> None:
+        self._child.kill()
+        self._child.wait()
+        self.channel.close()
+
+
+def _told(head: Head) -> Head:
+    """The head of an answer, or the error that it tells."""
+    if "error" not in head:
+        return head
+    error = _TOLD[head["error"]](*head["args"])
+    str(error)  # fails here, and not where it is shown, if what it is made of makes no sense
+    raise _Told(error)
+
+
+def _check(head: Head, limits: Limits) -> None:
+    """That an announced picture can be what it should be: a process that was taken over may announce anything."""
+    height, width, _ = head["shape"]
+    sides = 0 < min(height, width) <= max(height, width) <= limits.max_side
+    if not sides or height * width > limits.max_pixels or not 0 <= head["profile"] <= _SLACK:
+        raise ValueError("no picture within the limits is like that")
+    if head["format"] not in FORMATS:
+        raise ValueError("no picture is of such a format")

@@ -1,0 +1,115 @@
+"""Holds the loaded models and the device, and runs batches. Only the device's own thread calls `run`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from models import checkpoints, inference
+from models.catalog import Catalog
+from models.checkpoints import Description
+from models.restore import Tiling
+from models.types import Needs
+from service.settings import Settings
+
+GPU_BUCKETS = (64, 128, 256, 512)
+"""Sides of windows on a GPU, which wants few shapes; on a CPU windows fit their picture, and cost what they hold."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What may share a batch: one model, one task, tiles of one shape and type."""
+
+    model: str
+    task: str
+    shape: tuple[int, ...] = ()
+    dtype: str = "uint8"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model on the device, and how pictures are cut for it."""
+
+    description: Description
+    network: Any
+    tiling: Tiling
+
+    @property
+    def needs(self) -> Needs:
+        return self.network.needs
+
+
+class Engine:
+    """The models of a catalog, all loaded on one device."""
+
+    def __init__(self, catalog: Catalog, settings: Settings):
+        self.catalog = catalog
+        self.device = inference.chosen_device(settings.device)
+        gpu = self.device.type == "cuda"
+        self.buckets = tuple(side for side in GPU_BUCKETS if side <= settings.tile) if gpu else ()
+        self.tile = settings.tile
+        self.batch_pixels = settings.batch_pixels or settings.tile**2 * (16 if gpu else 1)
+        self.loaded = {title: self.load(title) for title in catalog.titles}
+
+    def load(self, title: str) -> Loaded:
+        """Reads a checkpoint onto the device. Raises CheckpointError."""
+        model = checkpoints.load(self.catalog.find(title).folder)
+        network = inference.prepared(model.network, self.device)
+        tiling = inference.tiling_for(network.needs, self.tile, self.buckets)  # type: ignore[arg-type]
+        return Loaded(model.description, network, tiling)
+
+    def find(self, name: str) -> Loaded:
+        """The model called `name` or `name@version`. Raises UnknownModel."""
+        return self.loaded[self.catalog.find(name).description.title]
+
+    def capacity(self, kind: Kind) -> int:
+        """How many pieces of a kind one batch may hold."""
+        return CAPACITIES[kind.task](self, kind)
+
+    def run(self, kind: Kind, payloads: list[Any]) -> list[Any]:
+        """One batch: payloads in, results out, in the same order."""
+        return TASKS[kind.task](self.loaded[kind.model], payloads)
+
+    def warm_up(self) -> None:
+        """One small batch of everything, so that the first request doesn't pay for first-time work."""
+        for title, loaded in self.loaded.items():
+            for task in loaded.description.asks:
+                WARM_UPS[task](self, title, loaded)
+
+    def warm_restore(self, title: str, loaded: Loaded) -> None:
+        height, width = loaded.needs.size or (loaded.tiling.tile // loaded.needs.multiple * loaded.needs.multiple,) * 2
+        tile = np.full((height, width, loaded.needs.channels), 128, np.uint8)
+        self.run(Kind(title, "restore", tile.shape), [(tile, 25.0)])
+
+    def warm_decode(self, title: str, loaded: Loaded) -> None:
+        self.run(Kind(title, "decode"), [np.zeros(loaded.needs.latent or 0, np.float32)])
+
+
+def restore_batch(loaded: Loaded, payloads: list[tuple[np.ndarray, float]]) -> list[np.ndarray]:
+    """(tile `h w c`, noise level) each -> restored tiles."""
+    tiles = np.stack([tile for tile, _ in payloads])
+    return list(inference.restore_tiles(loaded.network, tiles, np.array([sigma for _, sigma in payloads])))
+
+
+def decode_batch(loaded: Loaded, payloads: list[np.ndarray]) -> list[np.ndarray]:
+    """Codes -> pictures."""
+    return list(inference.decode_codes(loaded.network, np.stack(payloads)))
+
+
+TASKS: dict[str, Callable[[Loaded, list[Any]], list[Any]]] = {"restore": restore_batch, "decode": decode_batch}
+CAPACITIES: dict[str, Callable[[Engine, Kind], int]] = {
+    "restore": lambda engine, kind: max(1, engine.batch_pixels // (kind.shape[0] * kind.shape[1])),
+    "decode": lambda engine, kind: inference.DECODE_BATCH,
+}
+WARM_UPS: dict[str, Callable[[Engine, str, Loaded], None]] = {
+    "denoise": Engine.warm_restore,
+    "reconstruct": Engine.warm_restore,
+    "sample": Engine.warm_decode,
+}
+
+
+def use_cores(count: int) -> None:
+    """Computes with so many threads, and no more."""
+    torch.set_num_threads(count)

@@ -1,0 +1,135 @@
+"""What can go wrong, each with its status, told as problem+json (RFC 9457)."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from models.catalog import UnknownModel
+from models.images import (
+    AnimatedPicture,
+    EmptyPicture,
+    PictureError,
+    PictureTooLarge,
+    UnsupportedDepth,
+    UnsupportedFormat,
+)
+from models.inference import NotFinite, WrongSize
+
+log = logging.getLogger("denoir")
+
+
+class Problem(Exception):
+    """An error to be told to the client: status, slug, a sentence, and what else helps."""
+
+    def __init__(self, status: int, slug: str, detail: str, headers: dict[str, str] | None = None, **members: Any):
+        super().__init__(detail)
+        self.status, self.slug, self.detail = status, slug, detail
+        self.headers, self.members = headers or {}, members
+
+
+def missing_image(detail: str) -> Problem:
+    return Problem(422, "missing-image", detail, field="file")
+
+
+def upload_too_large(limit: int) -> Problem:
+    detail = f"the body is larger than {limit} bytes"
+    return Problem(413, "upload-too-large", detail, {"Connection": "close"}, max_bytes=limit)
+
+
+def cannot(model: str, task: str, able: list[str]) -> Problem:
+    detail = f"{model} can't be asked to {task}; it can: {', '.join(able) or 'nothing'}"
+    return Problem(409, "wrong-model", detail, can=able)
+
+
+def overloaded(seconds: int) -> Problem:
+    detail = f"too much work is waiting; try again in {seconds} s"
+    return Problem(503, "overloaded", detail, {"Retry-After": str(seconds)})
+
+
+PICTURE_PROBLEMS: dict[type[PictureError], tuple[int, str]] = {
+    EmptyPicture: (422, "empty-upload"),
+    UnsupportedFormat: (415, "unsupported-format"),
+    UnsupportedDepth: (415, "unsupported-depth"),
+    PictureTooLarge: (413, "image-too-large"),
+    AnimatedPicture: (422, "animated"),
+    PictureError: (422, "damaged-image"),
+}
+
+
+def of_picture(error: PictureError) -> Problem:
+    """The problem that a bad picture is."""
+    status, slug = next(found for kind, found in PICTURE_PROBLEMS.items() if isinstance(error, kind))
+    members = {}
+    if isinstance(error, PictureTooLarge):
+        members = {"max_pixels": error.max_pixels, "width": error.width, "height": error.height}
+    return Problem(status, slug, str(error), **members)
+
+
+def of_unknown_model(error: UnknownModel) -> Problem:
+    return Problem(404, "unknown-model", str(error), known=error.known)
+
+
+def of_wrong_size(error: WrongSize) -> Problem:
+    height, width = error.needed
+    return Problem(422, "wrong-size", str(error), width=width, height=height)
+
+
+def of_not_finite(error: NotFinite) -> Problem:
+    log.error("a network gave a value that is not finite")
+    return Problem(500, "not-finite", "the model gave a value that is not a number for this input")
+
+
+def of_validation(error: RequestValidationError) -> Problem:
+    """Which parameters are wrong, and how; what was sent is not echoed."""
+    errors = [{"parameter": str(one["loc"][-1]), "message": one["msg"]} for one in error.errors()]
+    said = "; ".join(f"{one['parameter']}: {one['message']}" for one in errors)
+    return Problem(422, "invalid-parameter", said, errors=errors)
+
+
+def of_http(error: HTTPException) -> Problem:
+    phrase = HTTPStatus(error.status_code).phrase
+    slug = phrase.lower().replace(" ", "-")
+    return Problem(error.status_code, slug, str(error.detail or phrase), dict(error.headers or {}))
+
+
+def unforeseen() -> Problem:
+    return Problem(500, "internal-error", "something went wrong here; the log has it under this request's id")
+
+
+TRANSLATIONS: dict[type[Exception], Any] = {
+    Problem: lambda problem: problem,
+    PictureError: of_picture,
+    UnknownModel: of_unknown_model,
+    WrongSize: of_wrong_size,
+    NotFinite: of_not_finite,
+    RequestValidationError: of_validation,
+    HTTPException: of_http,
+}
+
+
+def told(problem: Problem, request_id: str) -> JSONResponse:
+    """The problem as an answer."""
+    body = {
+        "type": f"urn:denoir:{problem.slug}",
+        "title": problem.slug.replace("-", " "),
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": request_id,
+        **problem.members,
+    }
+    return JSONResponse(body, problem.status, problem.headers, media_type="application/problem+json")
+
+
+def answer_all(app: FastAPI) -> None:
+    """Makes every error of the application answer as a problem."""
+    for kind, translate in TRANSLATIONS.items():
+
+        async def handler(request: Request, error: Exception, translate: Any = translate) -> JSONResponse:
+            return told(translate(error), request.scope.get("request_id", ""))
+
+        app.add_exception_handler(kind, handler)

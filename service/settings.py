@@ -1,0 +1,64 @@
+"""One typed class for everything that can be set; the only reader of the environment (`DENOIR_*`)."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 2**20
+
+
+def personal_shelf() -> Path:
+    """Where checkpoints that people train are kept, unless told otherwise."""
+    return Path.home() / ".local" / "share" / "denoir" / "models"
+
+
+class Settings(BaseSettings):
+    """Each field is read from `DENOIR_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="DENOIR_", frozen=True)
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on")
+    models: Path = Field(default_factory=personal_shelf, description="shelf of checkpoints, beside those that ship")
+    device: str = Field("auto", pattern=r"auto|cpu|cuda(:\d+)?", description="auto, cpu, cuda or cuda:N")
+    threads: int = Field(0, ge=0, le=1024, description="threads that compute; 0 for as many as there are cores given")
+    decoders: int = Field(0, ge=0, le=64, description="processes that decode and encode pictures; 0 for one a core")
+    tile: int = Field(512, ge=128, le=4096, description="longest side of a tile in pixels, halo included")
+    batch_pixels: int = Field(0, ge=0, description="pixels in a batch; 0 for one tile on a CPU, sixteen on a GPU")
+    max_upload: int = Field(64 * MIB, ge=1024, description="bytes of a request body")
+    max_pixels: int = Field(50_000_000, ge=1, description="pixels of a picture")
+    max_waiting: float = Field(20.0, gt=0, description="seconds of predicted work that may wait before 503")
+    decode_deadline: float = Field(10.0, gt=0, description="seconds a picture may take to decode")
+    grace: float = Field(60.0, ge=0, description="seconds that work under way gets to end after SIGTERM")
+    max_samples: int = Field(64, ge=1, le=1024, description="pictures in one answer of /sample")
+
+    @field_validator("models")
+    @classmethod
+    def expanded(cls, path: Path) -> Path:
+        return path.expanduser()
+
+    @property
+    def cores(self) -> int:
+        """Threads to compute with."""
+        return self.threads or cores_given()
+
+    @property
+    def decoder_processes(self) -> int:
+        return self.decoders or min(8, cores_given())
+
+
+def cores_given() -> int:
+    """Cores that this process may use: its affinity, and the control group's quota where there is one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, quota_of(Path("/sys/fs/cgroup/cpu.max"))))
+
+
+def quota_of(path: Path) -> int:
+    """Whole cores that a control group grants, rounded up; very many where it sets no limit."""
+    try:
+        quota, period = path.read_text().split()
+        return -(-int(quota) // int(period))
+    except (OSError, ValueError):
+        return 2**16

@@ -1,0 +1,83 @@
+"""Shapes are checked while the tests run; small models and pictures that many tests need."""
+
+import os
+
+from jaxtyping import install_import_hook
+
+with install_import_hook(["models"], "shapes.checked"):
+    import models.evaluation
+    import models.training  # noqa: F401  everything below it is imported, and so checked, with it
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from PIL import Image
+
+from models import checkpoints
+from models.autoencoder import AutoencoderConfig
+from models.checkpoints import Description
+from models.recipes import RECIPES, built
+from models.unet import UNetConfig
+from models.vae import VAEConfig
+
+settings.register_profile("quick", deadline=None, max_examples=40, derandomize=True)
+settings.load_profile("quick")
+
+TINY: dict[str, tuple[str, Any]] = {
+    "tiny-photo": ("photo", UNetConfig(widths=(8, 16), blocks=1)),
+    "tiny-denoise": ("denoise", AutoencoderConfig(height=12, width=10, widths=(4, 8), code=6)),
+    "tiny-vae": ("digits-vae", VAEConfig(height=12, width=10, widths=(4, 8), latent=5)),
+}
+SAMPLES = Path(__file__).parent.parent / "samples"
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("DENOIR_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def two_threads() -> Iterator[None]:
+    torch.set_num_threads(min(2, torch.get_num_threads()))
+    yield
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shelf with one small untrained model of each architecture."""
+    folder = tmp_path_factory.mktemp("shelf")
+    for name, (recipe, config) in TINY.items():
+        row = RECIPES[recipe]
+        torch.manual_seed(1)
+        network = built(row.architecture, config)
+        for parameter in network.parameters():
+            parameter.data += 0.02 * torch.randn_like(parameter)
+        described = Description(name, "1", recipe, row.architecture, row.asks, asdict(config))
+        checkpoints.save(folder / name, described, network.state_dict())
+    return folder
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """A folder of a user's own small pictures, of several sizes and formats, one in a folder below."""
+    folder = tmp_path / "photographs"
+    (folder / "more").mkdir(parents=True)
+    for number, (name, size) in enumerate([("a.png", (40, 32)), ("b.jpg", (64, 48)), ("more/c.png", (33, 57))]):
+        Image.fromarray(scene(size[1], size[0], number)).save(folder / name)
+    return folder
+
+
+def scene(height: int, width: int, seed: int) -> np.ndarray:
+    """A smooth coloured picture with an edge, `h w 3` uint8."""
+    y, x = np.mgrid[0:height, 0:width]
+    tones = [128 + 90 * np.sin((x * (k + 1) + y * (3 - k)) / 17 + seed) for k in range(3)]
+    picture = np.stack(tones, 2) * np.where(x > width // 2, 1.0, 0.7)[..., None]
+    return picture.clip(0, 255).astype(np.uint8)

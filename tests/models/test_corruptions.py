@@ -1,0 +1,81 @@
+import pytest
+import torch
+from torch import Generator
+
+from models.corruptions import Dropout, Gaussian, Nothing, OneOf, Poisson, SaltPepper
+
+GREY = torch.full((2, 3, 96, 96), 0.5)
+ALL = [Nothing(), Gaussian(), Poisson(), Dropout(), SaltPepper(), OneOf((Dropout(), Gaussian()))]
+
+
+def seeded(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("corruption", ALL, ids=lambda one: type(one).__name__)
+def test_the_same_seed_spoils_the_same_way_and_leaves_the_clean_picture(corruption):
+    clean = torch.rand(3, 3, 8, 8)
+    before = clean.clone()
+    first, second = corruption(clean, seeded()), corruption(clean, seeded())
+    assert torch.equal(first.pixels, second.pixels)
+    assert torch.equal(clean, before)
+    assert first.pixels.shape == clean.shape
+    assert first.level.shape == (3,)
+
+
+@pytest.mark.parametrize("sigma", [5.0, 25.0])
+def test_gaussian_noise_has_the_level_it_tells(sigma: float):
+    spoilt = Gaussian(sigma, sigma)(torch.stack([colourful()] * 2), seeded())
+    assert spoilt.level.tolist() == pytest.approx([sigma / 255] * 2)
+    assert float((spoilt.pixels - colourful()).std()) == pytest.approx(sigma / 255, rel=0.03)
+
+
+def test_noise_is_clipped_and_rounded_as_an_upload_is():
+    pixels = Gaussian(100, 100)(GREY, seeded()).pixels
+    assert pixels.min() == 0
+    assert pixels.max() == 1
+    assert torch.allclose(pixels * 255, torch.round(pixels * 255), atol=1e-3)
+
+
+def test_a_grey_picture_gets_grey_noise():
+    pixels = Gaussian(25, 25)(torch.cat([GREY[:1], colourful()[None]]), seeded()).pixels
+    assert torch.equal(pixels[0, 0], pixels[0, 2])
+    assert not torch.equal(pixels[1, 0], pixels[1, 2])
+
+
+def test_levels_lie_between_the_bounds_and_low_ones_come_more_often_with_power():
+    many = torch.zeros(400, 1, 1, 1)
+    even, low = (Gaussian(10, 60, power)(many, seeded()).level * 255 for power in (1.0, 2.0))
+    assert even.min() >= 10
+    assert even.max() <= 60
+    assert low.mean() < even.mean() - 5
+
+
+def test_half_of_the_pixels_drop_in_all_channels_at_once():
+    pixels = Dropout(0.5, 0.5)(GREY, seeded()).pixels
+    assert float((pixels == 0).float().mean()) == pytest.approx(0.5, abs=0.02)
+    assert torch.equal(pixels[:, 0] == 0, pixels[:, 1] == 0)
+
+
+def test_salt_and_pepper_is_black_and_white():
+    pixels = SaltPepper(0.9)(GREY, seeded()).pixels
+    assert set(pixels.unique().tolist()) == {0.0, 0.5, 1.0}
+
+
+def test_shot_noise_grows_with_brightness():
+    dark, bright = torch.full((1, 1, 64, 64), 0.1), torch.full((1, 1, 64, 64), 0.8)
+    corruption = Poisson(100, 100)
+    assert corruption(dark, seeded()).pixels.std() < corruption(bright, seeded()).pixels.std()
+    assert float(corruption(GREY[:1], seeded()).pixels.std()) == pytest.approx((0.5 / 100) ** 0.5, rel=0.1)
+
+
+def test_one_of_spoils_each_picture_one_way():
+    pixels = OneOf((Nothing(), Dropout(1.0, 1.0)))(GREY.repeat(20, 1, 1, 1), seeded()).pixels
+    kinds = {float(one.mean()) for one in pixels}
+    assert kinds == {0.0, 0.5}
+
+
+def colourful() -> torch.Tensor:
+    picture = GREY[0].clone()
+    picture[0] -= 0.1
+    return picture

@@ -1,0 +1,46 @@
+import torch
+
+from models.unet import UNet, UNetConfig, receptive_radius
+
+
+def test_it_starts_as_the_identity():
+    noisy = torch.rand(2, 3, 16, 24)
+    assert torch.equal(UNet(UNetConfig(widths=(8, 16)))(noisy, torch.tensor([0.1, 0.0])), noisy)
+
+
+def test_it_says_what_it_needs():
+    needs = UNet(UNetConfig(widths=(8, 16, 16), unshuffle=2)).needs
+    assert (needs.multiple, needs.level, needs.size, needs.latent) == (8, True, None, None)
+    assert needs.halo % needs.multiple == 0
+
+
+def test_the_level_matters():
+    network = shaken(UNet(UNetConfig(widths=(8, 16), blocks=1)))
+    noisy = torch.rand(1, 3, 16, 16)
+    assert not torch.equal(network(noisy, torch.tensor([0.0])), network(noisy, torch.tensor([0.2])))
+
+
+def test_nothing_reaches_further_than_the_receptive_radius():
+    config = UNetConfig(widths=(4, 4), blocks=1)
+    network = shaken(UNet(config))
+    radius = receptive_radius(config)
+    picture = torch.rand(1, 3, 4 * radius, 8)
+    changed = picture.clone()
+    changed[:, :, 0] += 1
+    level = torch.tensor([0.1])
+    difference = (network(picture, level) - network(changed, level)).abs().amax((0, 1, 3))
+    assert difference[:radius].max() > 0
+    assert difference[radius + 1 :].max() == 0
+
+
+def test_low_precision_keeps_the_picture_itself_exact():
+    network = UNet(UNetConfig(widths=(8, 16), blocks=1)).to(torch.bfloat16)
+    noisy = torch.rand(1, 3, 8, 8)
+    assert torch.equal(network(noisy, torch.tensor([0.1])), noisy)
+
+
+def shaken(network: UNet) -> UNet:
+    torch.manual_seed(3)
+    for parameter in network.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return network.eval()
