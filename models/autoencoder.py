@@ -11,8 +11,9 @@ from models.types import Batch, Code, Level, Needs
 @dataclass(frozen=True)
 class AutoencoderConfig:
     """channels, height, width: of a picture. widths: channels at each level, each half as large as the one before.
-    code: length of the code. dropout: share of channels (Dropout2d, in convolutions) and of features (Dropout, around
-    the code) dropped while training, in encoder and decoder."""
+    code: length of the code; 0 takes the coarsest level as it is, which loses no sense of place. dropout: share of
+    channels (Dropout2d, in convolutions) and of features (Dropout, around the code) dropped while training, in encoder
+    and decoder."""
 
     channels: int = 1
     height: int = 28

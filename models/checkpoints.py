@@ -55,10 +55,13 @@ class Description:
 
 @dataclass(frozen=True)
 class Model:
-    """A network ready to be asked, with what is known about it."""
+    """A network ready to be asked, with what is known about it.
+
+    network: a module of one of the ARCHITECTURES; what it offers is told by its `needs`, and so not by its type.
+    """
 
     description: Description
-    network: nn.Module
+    network: Any
 
 
 def save(folder: Path, description: Description, weights: dict[str, Tensor], half: bool = False) -> Description:

@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(commands: argparse.ArgumentParser, argv: list[str] | None) -> int:
-    """Carries out one command; returns its exit code: 0 done, 1 it couldn't, 2 it was asked wrongly, 130 interrupted."""
+    """Carries out one command; returns its exit code: 0 done, 1 it couldn't, 2 asked wrongly, 130 interrupted."""
     asked = commands.parse_args(argv)
     try:
         return asked.verb(asked)
@@ -50,7 +50,7 @@ def run(commands: argparse.ArgumentParser, argv: list[str] | None) -> int:
 
 def parser(program: str, shelf: Path | None = None) -> argparse.ArgumentParser:
     """The command line of the verbs below; `shelf` is where checkpoints are kept; None must be told."""
-    commands = argparse.ArgumentParser(program, description="Trains autoencoders on pictures, and asks them.")
+    commands = argparse.ArgumentParser(program, description="Trains autoencoders on pictures and asks them.")
     told = f"folder of trained checkpoints (default: {shelf})" if shelf else "folder of trained checkpoints"
     commands.add_argument("--shelf", type=Path, default=shelf, required=shelf is None, metavar="FOLDER", help=told)
     verbs = commands.add_subparsers(required=True, metavar="VERB")

@@ -14,8 +14,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Generator, Tensor
+from torch.nn import functional as F
 
 from models import images
 from models.types import Batch, Picture8
@@ -43,8 +43,8 @@ class Pictures:
     @property
     def common_size(self) -> tuple[int, int] | None:
         """(height, width) that all pictures share, or None."""
-        sizes = {tuple(picture.shape[1:]) for picture in self.train + self.held_out}
-        return sizes.pop() if len(sizes) == 1 else None  # type: ignore[return-value]
+        sizes = {(picture.shape[1], picture.shape[2]) for picture in self.train + self.held_out}
+        return sizes.pop() if len(sizes) == 1 else None
 
     def to(self, device: torch.device) -> "Pictures":
         """The same pictures on a device, so that crops are cut there."""
@@ -148,7 +148,7 @@ def files_of_zip(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def from_idx(train: Path) -> Pictures:
-    """The training part of MNIST and its like; its last twelfth is held out, so that nothing is chosen by the test part."""
+    """The training part of MNIST and its like; its last twelfth is held out, to choose by in the test part's stead."""
     pictures = read_idx(train)
     cut = len(pictures) - max(1, len(pictures) // 12)
     return Pictures(list(pictures[:cut]), list(pictures[cut:]))
@@ -274,11 +274,10 @@ def covering(picture: Picture8, size: tuple[int, int]) -> Picture8:
     if tuple(picture.shape[1:]) == size:
         return picture
     scale = max(height / picture.shape[1], width / picture.shape[2])
-    covered = (max(width, round(picture.shape[2] * scale)), max(height, round(picture.shape[1] * scale)))
-    planes = [Image.fromarray(plane.numpy()).resize(covered, Image.Resampling.LANCZOS) for plane in picture]
-    scaled = torch.from_numpy(np.stack([np.asarray(plane) for plane in planes]))
-    y, x = (covered[1] - height) // 2, (covered[0] - width) // 2
-    return scaled[:, y : y + height, x : x + width]
+    covered = [max(height, round(picture.shape[1] * scale)), max(width, round(picture.shape[2] * scale))]
+    scaled = F.interpolate(picture[None].float(), covered, mode="bicubic", antialias=True)[0]
+    y, x = (covered[0] - height) // 2, (covered[1] - width) // 2
+    return scaled[:, y : y + height, x : x + width].round().clamp(0, 255).to(torch.uint8)
 
 
 def greyed(picture: Picture8) -> Picture8:

@@ -60,7 +60,7 @@ class Report:
 def evaluate(folder: Path, path: Path, device: str = "auto", tile: int = 512, limit: int = 0) -> Report:
     """Measures the checkpoint in `folder` on the test pictures in `path`, and writes its metrics, card and sheet.
 
-    `limit` takes the first so many pictures alone. Raises CheckpointError, DataError, ValueError where the two don't fit.
+    `limit` takes the first so many pictures alone. Raises CheckpointError, DataError.
     """
     model = checkpoints.load(folder)
     network = inference.prepared(model.network, inference.chosen_device(device))
@@ -74,7 +74,7 @@ def protocol_of(model: Model) -> Callable[[Model, list[Picture8], int], Report]:
     """How a model is measured, told by what it can be asked and what it needs."""
     if "sample" in model.description.asks:
         return as_sampler
-    return by_level if model.network.needs.level else by_corruption  # type: ignore[union-attr]
+    return by_level if model.network.needs.level else by_corruption
 
 
 def by_level(model: Model, pictures: list[Picture8], tile: int) -> Report:
@@ -99,7 +99,8 @@ def by_level(model: Model, pictures: list[Picture8], tile: int) -> Report:
             scores.setdefault("level estimated", []).append(level)
             if sigma == 25.0 and len(shown) < 6:
                 shown += [part[:256, :256] for part in (noisy, told)]
-        table.append({"sigma": sigma} | {name: float(np.mean(values)) for name, values in scores.items()})
+        row: Row = {"sigma": sigma}
+        table.append(row | {name: float(np.mean(values)) for name, values in scores.items()})
     figures = {"seconds_per_megapixel": seconds / megapixels, "threads": torch.get_num_threads()}
     return Report(table, figures | {"device": str(inference.device_of(network))}, contact(shown))
 
@@ -111,7 +112,9 @@ def compare(clean: Picture8, restored: dict[str, Pixels]) -> dict[str, float]:
     for name, pixels in restored.items():
         batch = floats_of(pixels)
         scores[f"{name} PSNR"] = float(psnr(batch, reference))
-        scores[f"{name} SSIM"] = float(structural_similarity_index_measure(batch, reference, data_range=1.0))  # type: ignore[arg-type]
+        scores[f"{name} SSIM"] = float(
+            torch.as_tensor(structural_similarity_index_measure(batch, reference, data_range=1.0))
+        )
     return scores
 
 
@@ -175,9 +178,9 @@ def as_sampler(model: Model, pictures: list[Picture8], tile: int) -> Report:
 
 def whole(model: Model, pictures: list[Picture8]) -> Tensor:
     """Pictures brought to the size and channels that the model takes, `n c h w` uint8."""
-    needs = model.network.needs  # type: ignore[union-attr]
+    needs = model.network.needs
     fitted = [data.as_colour(p) if needs.channels == 3 else data.greyed(p)[:1] for p in pictures]
-    return Wholes.of(data.Pictures(fitted, fitted[:1]), needs.size).train  # type: ignore[arg-type]
+    return Wholes.of(data.Pictures(fitted, fitted[:1]), needs.size).train
 
 
 def spoilt_pixels(picture: Picture8, corruption: Corruption, seed: int) -> Pixels:
@@ -273,7 +276,7 @@ def shown(value: Any) -> str:
 
 
 def measured_halo(model: Model, pictures: list[Picture8], tile: int, sigmas: tuple[float, ...]) -> dict[int, float]:
-    """For each halo up to the receptive field, the largest difference in grey levels of a tiled answer to a whole one."""
+    """For each halo, the largest difference in grey levels of a tiled answer to a whole one."""
     network: Any = model.network
     needs = network.needs
     worst: dict[int, float] = {}

@@ -4,14 +4,15 @@ Pixels come as they were uploaded (uint8 or uint16, `h w c`) and become floats o
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models import restore
 from models.restore import Tiling
-from models.types import GREY_LEVELS, Needs, Network, Pixels, Restorer, Sampler
+from models.types import GREY_LEVELS, Needs, Pixels, Restorer, Sampler
 
 DECODE_BATCH = 16
 """Codes are decoded in batches of this one size, so that a picture doesn't depend on what shares its batch."""
@@ -45,10 +46,9 @@ def has_bfloat16(device: torch.device) -> bool:
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
-def prepared(network: nn.Module, device: torch.device) -> nn.Module:
+def prepared(network: Any, device: torch.device) -> Any:
     """The network on its device, channels last, in bf16 where it may and the processor can."""
-    needs: Needs = network.needs  # type: ignore[assignment]
-    dtype = torch.bfloat16 if needs.low_precision and has_bfloat16(device) else torch.float32
+    dtype = torch.bfloat16 if network.needs.low_precision and has_bfloat16(device) else torch.float32
     return network.eval().to(device=device, dtype=dtype, memory_format=torch.channels_last)
 
 
@@ -104,11 +104,12 @@ def restored(
     network: Restorer, pixels: Pixels, sigma: float, tiling: Tiling, done: Callable[[float], None] = lambda share: None
 ) -> Pixels:
     """A picture of any size, tile by tile; `done` is told the share of tiles done. Level 0 leaves it as it is."""
-    check_size(network.needs, *pixels.shape[:2])
+    height, width = pixels.shape[:2]
+    check_size(network.needs, height, width)
     if network.needs.level and sigma == 0:
         return pixels
     answer = np.empty_like(pixels)
-    windows = restore.split(*pixels.shape[:2], tiling)
+    windows = restore.split(height, width, tiling)
     for number, window in enumerate(windows, 1):
         tile = restore.cut(pixels, window)
         restore.join(answer, window, restore_tiles(network, tile[None], np.array([sigma]))[0])
@@ -116,9 +117,9 @@ def restored(
     return answer
 
 
-def device_of(network: Network) -> torch.device:
+def device_of(network: Any) -> torch.device:
     """Where the network's weights are."""
-    return next(network.parameters()).device  # type: ignore[attr-defined]
+    return next(network.parameters()).device
 
 
 def to_device(pixels: np.ndarray, device: torch.device) -> Tensor:

@@ -37,7 +37,8 @@ def up_to_multiple(side: int, multiple: int) -> int:
 class Encoder(nn.Module):
     """Pictures of one size to vectors: residual convolutions, halved once a level, then one linear layer.
 
-    `b c h w` -> `b out`. A size that can't be halved so often is padded at the right and bottom by its edge.
+    `b c h w` -> `b out`; with `out` at 0 there is no linear layer, and the vector is the coarsest level itself. A size
+    that can't be halved so often is padded at the right and bottom by its edge.
     """
 
     def __init__(self, channels: int, size: tuple[int, int], widths: tuple[int, ...], out: int, dropout: float = 0.0):
@@ -49,7 +50,7 @@ class Encoder(nn.Module):
         stages += [residuals(widths[-1], 2, dropout, nn.SiLU), nn.SiLU()]
         self.convolutions = nn.Sequential(*stages)
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(widths[-1] * area(size, len(widths)), out)
+        self.linear = nn.Linear(widths[-1] * area(size, len(widths)), out) if out else nn.Identity()
 
     def forward(self, x: Batch) -> Tensor:
         bottom, right = self.padding
@@ -58,13 +59,13 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The encoder turned round: `b in` -> `b c h w`, unbounded values (logits or means; the network says which)."""
+    """The encoder turned round: `b into` -> `b c h w`, unbounded values (logits or means; the network says which)."""
 
     def __init__(self, channels: int, size: tuple[int, int], widths: tuple[int, ...], into: int, dropout: float = 0.0):
         super().__init__()
         self.size = size
         self.grid = grid(size, len(widths))
-        self.linear = nn.Linear(into, widths[-1] * area(size, len(widths)))
+        self.linear = nn.Linear(into, widths[-1] * area(size, len(widths))) if into else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         stages: list[nn.Module] = [residuals(widths[-1], 2, dropout, nn.SiLU)]
         for b, a in pairwise(reversed(widths)):

@@ -7,7 +7,8 @@ Efficient Statistical Method for Image Noise Level Estimation" (ICCV 2015), over
 mostly alike in the channels and noise is not. Choosing smooth patches by what noise alone could reach follows Liu,
 Tanaka and Okutomi, "Single-Image Noise Level Estimation for Blind Denoising" (IEEE TIP 2013). Clipping to [0, 255]
 narrows noise in the dark and the bright; each patch is widened again by the theory of clipped normals (Foi, "Clipped
-noisy images", Signal Processing 2009). Nothing here was fitted to photographs.
+noisy images", Signal Processing 2009). No curve is fitted; the constants were chosen on 30 photographs and checked on
+another 30.
 
 Levels and values are 8-bit grey levels, 0 to 255, whatever the depth of the picture.
 """
@@ -18,8 +19,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from models.types import Pixels
-
 WHITE = 255.0
 LOUDEST = 100.0
 """No higher level is returned."""
@@ -27,7 +26,7 @@ LOUDEST = 100.0
 SIDE = 5
 """Of a patch, in pixels."""
 PATCHES = 16_000
-"""At most so many are looked at: the work is the same from half a megapixel to a hundred."""
+"""At most so many are looked at, so the work is bounded: a picture of 130 x 130 pixels costs as much as a huge one."""
 MEASURED = 6_000
 """At most so many are measured."""
 FEWEST = 16
@@ -48,7 +47,7 @@ HARMLESS = 5.0
 DOUBTED = 120.0
 """... a higher one if (level / DOUBTED)^2 of the patches are smooth at it, ..."""
 DEMANDED = 0.2
-"""... or this share: photographs with noise added have about four times as many at the least."""
+"""... or this share: photographs of 480 x 320 pixels with noise added have at least three times as many."""
 ROUNDS = 3
 """Of choosing and measuring; the first takes every patch as smooth and unclipped."""
 SOLVED = 300
@@ -58,7 +57,7 @@ HALVINGS = 15
 
 
 class Patches(NamedTuple):
-    """Patches of d pixels about their means; what the rounds work on."""
+    """What the rounds work on: n patches of c channels and d pixels."""
 
     means: np.ndarray
     """`n c`"""
@@ -72,7 +71,7 @@ class Patches(NamedTuple):
     """`f d`, the cosines of the fine part."""
 
 
-def estimate(pixels: Pixels) -> float:
+def estimate(pixels: np.ndarray) -> float:
     """Standard deviation of the white Gaussian noise in a picture before it was clipped and rounded.
 
     `pixels` is `h w c`, uint8 or uint16, of any size; the answer is in 8-bit grey levels, 0 to 100, and 0.0 where
@@ -96,7 +95,7 @@ def estimate(pixels: Pixels) -> float:
     return min(level, LOUDEST) if believed(patches, level) else 0.0
 
 
-def sample(pixels: Pixels) -> tuple[np.ndarray, tuple[int, int]]:
+def sample(pixels: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
     """At most `PATCHES` patches, `n c d` in grey levels, evenly spread (all of a small picture's), and their size."""
     size = min(SIDE, pixels.shape[0]), min(SIDE, pixels.shape[1])
     windows = sliding_window_view(pixels, size, axis=(0, 1))
@@ -113,17 +112,22 @@ def golden(count: int, total: int) -> np.ndarray:
 
 
 def telling(windows: np.ndarray) -> np.ndarray:
-    """The patches and channels, of `n c d`, that can tell of noise.
+    """The patches and channels, of `n c d`, that can tell of noise; none where flat ones say that there is none.
 
-    A patch all black or all white in a channel was clipped before the noise or never had any; a channel with more than
-    half of its patches so is left out. Of a picture without colour one channel is kept: its noise is the same in all.
+    A patch all black or all white in a channel was clipped with its noise (a blown sky) or never had any (a letterbox):
+    it is left out, and so is a channel with more than half of its patches so. Other flat patches mean no noise, if they
+    are more than would be chosen as the smoothest.
+    Of a picture without colour one channel is kept: its noise is the same in all.
     """
     if (windows == windows[:, :1]).all():
         windows = windows[:, :1]
     means = average(windows)
     stuck = (means <= 0) | (means >= WHITE)
     kept = stuck.mean(0) <= 0.5
-    return windows[~stuck[:, kept].any(1)][:, kept] if kept.any() else windows[:0]
+    windows = windows[~stuck[:, kept].any(1)][:, kept]
+    flat = (windows == windows[:, :, :1]).all((1, 2))
+    silent = not kept.any() or flat.sum() > SMOOTHEST * len(flat)
+    return windows[:0] if silent else windows
 
 
 def split(windows: np.ndarray, size: tuple[int, int]) -> Patches:

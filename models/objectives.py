@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -13,7 +14,7 @@ from models.types import Batch
 from models.vae import Inference, Posterior
 
 Parts = dict[str, Tensor]
-Objective = Callable[[Callable, Batch, Spoilt, Generator], Parts]
+Objective = Callable[[Any, Batch, Spoilt, Generator], Parts]
 """(network, clean, spoilt, generator) -> parts: the network may be compiled, so it is only called."""
 
 
@@ -28,7 +29,7 @@ class Restoration:
 
     distance: str = "l1"
 
-    def __call__(self, network: Callable, clean: Batch, spoilt: Spoilt, generator: Generator) -> Parts:
+    def __call__(self, network: Any, clean: Batch, spoilt: Spoilt, generator: Generator) -> Parts:
         restored = network(spoilt.pixels, spoilt.level).float()
         return {"distortion": DISTANCES[self.distance](restored, clean)}
 
@@ -57,16 +58,12 @@ class Elbo:
     beta: float = 1.0
     free_bits: float = 0.0
 
-    def __call__(self, network: Callable, clean: Batch, spoilt: Spoilt, generator: Generator) -> Parts:
-        noise = normal(generator, torch.Size((len(clean), self.latent_of(network))))
+    def __call__(self, network: Any, clean: Batch, spoilt: Spoilt, generator: Generator) -> Parts:
+        noise = normal(generator, torch.Size((len(clean), network.needs.latent)))
         inference = network(spoilt.pixels, noise)
         distortion = LIKELIHOODS[self.likelihood](inference, clean).mean()
         rate = divergence(inference.posterior).mean(0).clamp(min=self.free_bits).sum()
         return {"distortion": distortion, "rate": self.beta * rate}
-
-    @staticmethod
-    def latent_of(network: Callable) -> int:
-        return network.needs.latent  # type: ignore[attr-defined]
 
 
 def divergence(posterior: Posterior) -> Tensor:

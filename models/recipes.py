@@ -108,6 +108,6 @@ RECIPES: dict[str, Recipe] = {
     "denoise": DENOISE,
     "dropout": replace(DENOISE, asks=("reconstruct",), corruption=Nothing(), config={"dropout": 0.3}),
     "vae": VAE_GAUSSIAN,
-    "digits-denoise": replace(DENOISE, config=SMALL, schedule=Schedule(steps=4_000)),
+    "digits-denoise": replace(DENOISE, config=SMALL | {"code": 0}, schedule=Schedule(steps=4_000)),
     "digits-vae": replace(VAE_BERNOULLI, config=VAE_BERNOULLI.config | SMALL, schedule=Schedule(steps=8_000)),
 }

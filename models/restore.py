@@ -67,7 +67,7 @@ class Window:
 
 
 def split(height: int, width: int, tiling: Tiling) -> list[Window]:
-    """The windows that cover a picture, row by row, all of one shape; what they keep is the picture, each pixel once."""
+    """The windows that cover a picture, row by row, all of one shape; each pixel is kept by one of them."""
     columns = spans(width, tiling)
     return [Window(rows, column) for rows in spans(height, tiling) for column in columns]
 

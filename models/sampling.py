@@ -8,7 +8,7 @@ import torch
 
 
 def draw_codes(latent: int, seed: int, first: int, count: int, temperature: float = 1.0) -> np.ndarray:
-    """Codes of pictures `first` to `first + count` of a seed, `count latent` float32, standard normal times temperature.
+    """Codes of pictures `first` to `first + count` of a seed, `count latent` float32, normal times temperature.
 
     Each is drawn on the CPU from a generator of its own, seeded by (seed, i).
     """

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ class Trainer:
         network = built(self.recipe.architecture, self.config)
         if plan.start_from:
             network.load_state_dict(checkpoints.load(plan.start_from).network.state_dict())
-        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.network: Any = channels_last(network.to(self.device))
         self.averaged = AveragedModel(self.network, multi_avg_fn=averaging(plan.schedule.averaging))
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), plan.schedule.rate, weight_decay=plan.schedule.weight_decay, fused=True
@@ -282,7 +283,7 @@ def record(trainer: Trainer, parts: Parts) -> None:
 def asked_to_stop() -> Iterator[list[int]]:
     """A list that is empty until SIGINT or SIGTERM comes; a second signal acts as it would have."""
     received: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def note(number: int, frame: object) -> None:
         received.append(number)
@@ -297,6 +298,11 @@ def asked_to_stop() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+def channels_last(network: Any) -> Any:
+    """The network with its weights in the order that convolutions are fastest in."""
+    return network.to(memory_format=torch.channels_last)
+
+
 def laid_out_as(parameter: Tensor, tensor: Tensor) -> Tensor:
     """The tensor in the parameter's memory order: the fused optimiser walks both as flat arrays."""
     if tensor.shape != parameter.shape:
@@ -309,7 +315,8 @@ def averaging(decay: float) -> Any:
 
     def average(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
         kept = min(decay, (1 + int(count)) / (10 + int(count)))
-        torch._foreach_lerp_(averaged, current, 1 - kept)
+        for mean, value in zip(averaged, current, strict=True):
+            mean.lerp_(value, 1 - kept)
 
     return average
 
@@ -321,7 +328,8 @@ def view_of(recipe: Recipe, pictures: Pictures, size: int) -> View:
     common = pictures.common_size
     if not size and common and max(common) <= SMALL_ENOUGH:
         return Wholes.of(pictures, common)
-    return Wholes.of(pictures, (size or recipe.size,) * 2)
+    side = size or recipe.size
+    return Wholes.of(pictures, (side, side))
 
 
 def settings_for(recipe: Recipe, view: View) -> dict[str, Any]:
@@ -337,7 +345,7 @@ def can_compile(choice: str, device: torch.device) -> bool:
     if choice != "auto":
         return choice == "on"
     if device.type == "cuda":
-        return bool(torch.utils._triton.has_triton())
+        return find_spec("triton") is not None
     return any(shutil.which(compiler) for compiler in ("g++", "clang++"))
 
 

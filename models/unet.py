@@ -44,8 +44,8 @@ class UNet(nn.Module):
         self.enlarge = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
         self.up = nn.ModuleList(residuals(width, blocks) for width in widths[:-1])
         self.tail = nn.Conv2d(widths[0], config.channels * fold, 3, padding=1)
-        nn.init.zeros_(self.tail.weight)  # so that training starts from the picture as it is
-        nn.init.zeros_(self.tail.bias)
+        for parameter in self.tail.parameters():
+            nn.init.zeros_(parameter)  # so that training starts from the picture as it is
 
     @property
     def needs(self) -> Needs:

@@ -15,7 +15,7 @@ from service.settings import Settings
 def main(argv: list[str] | None = None) -> None:
     """The command. Ends the process with its exit code."""
     try:
-        shelf = Settings().models
+        shelf = Settings.model_validate({}).models
     except ValidationError as error:
         sys.exit(f"denoir: {told(error)}")
     commands = cli.parser("denoir", shelf)
@@ -40,7 +40,8 @@ def serve(asked: argparse.Namespace) -> int:
 
     flags = {name: getattr(asked, name) for name in ("host", "port", "device")}
     try:
-        settings = Settings(models=asked.shelf, **{name: value for name, value in flags.items() if value is not None})
+        given = {name: value for name, value in flags.items() if value is not None}
+        settings = Settings.model_validate(given | {"models": asked.shelf})
     except ValidationError as error:
         raise ValueError(told(error)) from error
     server = uvicorn.Server(configured(create_app(settings), settings))

@@ -57,7 +57,7 @@ class Engine:
         """Reads a checkpoint onto the device. Raises CheckpointError."""
         model = checkpoints.load(self.catalog.find(title).folder)
         network = inference.prepared(model.network, self.device)
-        tiling = inference.tiling_for(network.needs, self.tile, self.buckets)  # type: ignore[arg-type]
+        tiling = inference.tiling_for(network.needs, self.tile, self.buckets)
         return Loaded(model.description, network, tiling)
 
     def find(self, name: str) -> Loaded:

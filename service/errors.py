@@ -64,7 +64,7 @@ PICTURE_PROBLEMS: dict[type[PictureError], tuple[int, str]] = {
 def of_picture(error: PictureError) -> Problem:
     """The problem that a bad picture is."""
     status, slug = next(found for kind, found in PICTURE_PROBLEMS.items() if isinstance(error, kind))
-    members = {}
+    members: dict[str, Any] = {}
     if isinstance(error, PictureTooLarge):
         members = {"max_pixels": error.max_pixels, "width": error.width, "height": error.height}
     return Problem(status, slug, str(error), **members)

@@ -67,7 +67,7 @@ class RequestIds:
 
 
 class BodyLimit:
-    """Refuses bodies over a limit: by what they declare before a byte is read, and by what has arrived as it streams."""
+    """Refuses bodies over a limit: by what they declare before a byte is read, and by what arrives as it streams."""
 
     def __init__(self, app: ASGIApp, limit: int):
         self.app, self.limit = app, limit

@@ -83,7 +83,8 @@ async def restored(parts: Parts, loaded: Loaded, pixels: np.ndarray, sigma: floa
     """The picture through the network, tile by tile, sharing batches with whoever else is there."""
     if loaded.needs.level and sigma == 0:
         return pixels
-    windows = restore.split(*pixels.shape[:2], loaded.tiling)
+    height, width = pixels.shape[:2]
+    windows = restore.split(height, width, loaded.tiling)
     canvas = np.empty_like(pixels)
     kind = Kind(loaded.description.title, "restore", (*windows[0].shape, pixels.shape[2]), pixels.dtype.name)
     with parts.admit() as job:

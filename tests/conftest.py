@@ -8,7 +8,6 @@ with install_import_hook(["models"], "shapes.checked"):
     import models.evaluation
     import models.training  # noqa: F401  everything below it is imported, and so checked, with it
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,9 +44,8 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def two_threads() -> Iterator[None]:
+def two_threads() -> None:
     torch.set_num_threads(min(2, torch.get_num_threads()))
-    yield
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -55,7 +56,7 @@ def _deflated(parts: Iterable[np.ndarray], effort: int | None) -> Iterator[bytes
     """One zlib stream. By default runs alone are packed: of photographs the quickest way and, filtered, no larger."""
     packer = zlib.compressobj(1, strategy=zlib.Z_RLE) if effort is None else zlib.compressobj(max(1, effort))
     for part in parts:
-        yield packer.compress(part)
+        yield packer.compress(part.data)
     yield packer.flush()
 
 
@@ -92,11 +93,11 @@ def _differences(band: Pixels) -> Pixels:
     return band
 
 
-def _layout(samples: Pixels, strips: list[bytes]) -> dict[int, int | tuple[int, ...]]:
+def _layout(samples: Pixels, strips: list[bytes]) -> dict[int, Any]:
     """The tags that tell how the samples lie in the file."""
     height, width, channels = samples.shape
     lengths = tuple(len(strip) for strip in strips)
-    tags: dict[int, int | tuple[int, ...]] = {
+    tags: dict[int, Any] = {
         256: width,
         257: height,
         258: (8 * samples.itemsize,) * channels,
@@ -111,7 +112,7 @@ def _layout(samples: Pixels, strips: list[bytes]) -> dict[int, int | tuple[int, 
     return tags if channels in (1, 3) else tags | {338: 2}  # alpha, not multiplied in
 
 
-def _noted(metadata: bytes | None) -> dict[int, object]:
+def _noted(metadata: bytes | None) -> dict[int, Any]:
     """The tags of an EXIF block, those of its two nested directories as dictionaries."""
     exif = Image.Exif()
     if metadata:

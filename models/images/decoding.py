@@ -9,8 +9,8 @@ from PIL.ImageFile import ImageFile
 
 from models.images.errors import UnsupportedDepth
 from models.images.exif import orientation_of
-from models.images.header import guarded, opened
-from models.images.picture import Limits, Picture, Pixels
+from models.images.header import coding_of, guarded, opened
+from models.images.picture import USUAL, Limits, Picture, Pixels
 
 # What Pillow's modes become; the others are taken as they are.
 _BECOMES = {
@@ -37,7 +37,7 @@ _LARGEST_PROFILE = 4 << 20
 """Bytes; those of printers, with large tables, have 2 or 3 million."""
 
 
-def read(data: bytes, limits: Limits = Limits()) -> Picture:
+def read(data: bytes, limits: Limits = USUAL) -> Picture:
     """Decodes one picture, strictly: a file cut short is damaged.
 
     A camera's orientation is applied, transparency kept apart, 8 and 16 bits kept as they are (12-bit grey TIFF is
@@ -46,7 +46,7 @@ def read(data: bytes, limits: Limits = Limits()) -> Picture:
     """
     with guarded():
         image = opened(data, limits)
-        name, coded = str(image.format).lower(), _coding(image)
+        name, coded = str(image.format).lower(), coding_of(image)
         if coded.startswith(("RGB;16", "RGBX;16", "RGBA;16")):
             samples = _with_lower_bytes(_array(opened(data, limits)), image, coded)
         elif coded == "LA;16B":
@@ -56,12 +56,6 @@ def read(data: bytes, limits: Limits = Limits()) -> Picture:
         if coded.startswith("I;1"):
             samples = _whole_range(samples, image)
         return _picture(samples, image, name, coded)
-
-
-def _coding(image: ImageFile) -> str:
-    """Pillow's name of the way that the samples lie in the file, such as "RGB;16B"."""
-    args = image.tile[0].args if image.tile else None
-    return str(args[0] if isinstance(args, tuple) else args)
 
 
 def _recoded(image: ImageFile, coding: str) -> ImageFile:

@@ -4,7 +4,7 @@ from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
 
 from models.images.header import guarded, opened
-from models.images.picture import Limits
+from models.images.picture import USUAL, Limits
 
 _ORIENTATION = ExifTags.Base.Orientation.value
 
@@ -23,7 +23,7 @@ def orientation_of(image: ImageFile) -> int:
     return value if value in range(1, 9) else 1
 
 
-def exif_of(data: bytes, limits: Limits = Limits()) -> bytes | None:
+def exif_of(data: bytes, limits: Limits = USUAL) -> bytes | None:
     """The EXIF block of a file, to be given to `write` for a picture that `read` has turned upright.
 
     Orientation and thumbnail are left out: the first no longer holds, the second shows the picture as it was. None

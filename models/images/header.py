@@ -35,7 +35,7 @@ from models.images.errors import (
     UnsupportedFormat,
 )
 from models.images.formats import format_of
-from models.images.picture import Header, Limits
+from models.images.picture import USUAL, Header, Limits
 
 _DNG_VERSION = 50706
 
@@ -45,7 +45,7 @@ _GREY16 = {"I;16", "I;16B", "I;16N", "I;16R", "I;12"}
 _COLOUR16 = {f"{bands};16{order}" for bands in ("RGB", "RGBX", "RGBA") for order in "LBN"}
 
 
-def inspect(data: bytes, limits: Limits = Limits()) -> Header:
+def inspect(data: bytes, limits: Limits = USUAL) -> Header:
     """What the header declares; no pixel is decoded. Raises any `PictureError`."""
     with guarded():
         name = _known(data)
@@ -71,6 +71,12 @@ def opened(data: bytes, limits: Limits) -> ImageFile:
     _check(image.size, 1, limits)  # before the frames: counting those can cost memory
     _check(image.size, 2 if getattr(image, "is_animated", False) else 1, limits)
     return image
+
+
+def coding_of(image: ImageFile) -> str:
+    """Pillow's name of the way that the samples lie in a file not decoded yet, such as "RGB;16B"."""
+    args = image.tile[0].args if image.tile else None
+    return str(args[0] if isinstance(args, tuple) else args)
 
 
 @contextmanager
@@ -159,8 +165,8 @@ class _Tiff(TiffImageFile):
 
     def _kept_whole(self) -> bool:
         """Whether `decoding` gets every bit: grey, or colours whose planes are interleaved."""
-        coding = self.tile[0].args[0] if self.tile else ""
-        return coding in _GREY16 or coding in _COLOUR16 and self.tag_v2.get(PLANAR_CONFIGURATION, 1) == 1
+        coding, planes = coding_of(self), self.tag_v2.get(PLANAR_CONFIGURATION, 1)
+        return coding in _GREY16 or (coding in _COLOUR16 and planes == 1)
 
     @property
     def white_is_zero(self) -> bool:

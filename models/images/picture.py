@@ -20,6 +20,10 @@ class Limits:
     max_side: int = 65_535
 
 
+USUAL = Limits()
+"""What is applied where nothing else is asked for."""
+
+
 @dataclass(frozen=True)
 class Header:
     """What a file says of itself before a pixel is decoded.

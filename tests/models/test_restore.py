@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,7 +26,7 @@ def test_every_pixel_is_kept_once_and_a_halo_away_from_inner_edges(side: int, dr
     assert found[0].stop - found[0].start <= tiling.tile
     for span in found:
         assert span.start % tiling.multiple == (span.stop - span.start) % tiling.multiple == 0
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         assert before.stop - before.until >= tiling.halo
         assert after.keep - after.start >= tiling.halo
 

@@ -1,0 +1,87 @@
+"""Seconds per megapixel of `photo`, beside FFDNet's architecture, in one run: `python -m benchmarks.speed`.
+
+FFDNet (Zhang et al. 2018) has random weights here, which cost the same: its colour network, 12 convolutions of 96
+channels behind a pixel-unshuffle of 2, in fp32 eager mode. `photo` is timed as a user meets it: 8-bit pixels in and
+out, tiles and halo included; with decoding and encoding in a column of its own.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from models import checkpoints, images, inference
+from models.catalog import SHIPPED, Catalog
+from models.evaluation import as_markdown
+from models.images import Picture
+from service.settings import cores_given
+
+SIZES = ((512, 512), (1024, 1024), (2000, 2000))
+
+
+def ffdnet() -> nn.Module:
+    """FFDNet for colour, fp32, eager: `b 15 h/2 w/2` -> `b 12 h/2 w/2`."""
+    layers: list[nn.Module] = [nn.Conv2d(15, 96, 3, padding=1), nn.ReLU()]
+    for _ in range(10):
+        layers += [nn.Conv2d(96, 96, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Conv2d(96, 12, 3, padding=1)).eval()
+
+
+def timed(*runs: Callable[[], Any], rounds: int) -> list[float]:
+    """Median seconds of each, run turn about after one round to warm up."""
+    seconds: list[list[float]] = [[] for _ in runs]
+    for turn in range(rounds + 1):
+        for number, run in enumerate(runs):
+            began = time.perf_counter()
+            run()
+            if turn:
+                seconds[number].append(time.perf_counter() - began)
+    return [median(one) for one in seconds]
+
+
+def row(network: Any, other: nn.Module, height: int, width: int, rounds: int) -> dict[str, float | str]:
+    """One size of picture."""
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    halves = torch.rand(1, 15, height // 2, width // 2)
+    tiling = inference.tiling_for(network.needs, 512)
+    data = images.write(Picture(pixels), "jpeg")
+
+    def journey() -> bytes:
+        picture = images.read(data)
+        return images.write(replace(picture, pixels=inference.restored(network, picture.pixels, 25.0, tiling)), "jpeg")
+
+    with torch.inference_mode():
+        model, whole, beside = timed(
+            lambda: inference.restored(network, pixels, 25.0, tiling), journey, lambda: other(halves), rounds=rounds
+        )
+    megapixels = height * width / 1e6
+    return {
+        "picture": f"{width}x{height}",
+        "photo, s/MP": model / megapixels,
+        "with JPEG in and out, s/MP": whole / megapixels,
+        "FFDNet, s/MP": beside / megapixels,
+        "ratio": whole / beside,
+    }
+
+
+def main() -> None:
+    """Prints the table."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--rounds", type=int, default=5)
+    rounds = asked.parse_args().rounds
+    torch.set_num_threads(cores_given())
+    loaded = checkpoints.load(Catalog.of(SHIPPED).find("photo").folder)
+    network = inference.prepared(loaded.network, torch.device("cpu"))
+    other = ffdnet()
+    print(f"{torch.get_num_threads()} threads, {next(network.parameters()).dtype}")
+    print(as_markdown([row(network, other, *size, rounds) for size in SIZES]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,314 @@
+"""The API through the whole application, on small untrained models."""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import scene
+from PIL import Image
+from starlette.testclient import TestClient
+
+from service import app as application
+from service.app import create_app
+from service.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def client(shelf: Path) -> Iterator[TestClient]:
+    before = application.SHIPPED
+    application.SHIPPED = shelf / "nothing ships"
+    settings = Settings(models=shelf, device="cpu", decoders=1, tile=128, max_upload=300_000, max_pixels=200_000)
+    with TestClient(create_app(settings)) as client:
+        yield client
+    application.SHIPPED = before
+
+
+def encoded(pixels: np.ndarray, form: str = "png", **options: object) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, form, **options)
+    return stream.getvalue()
+
+
+def decoded(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        return image
+
+
+PNG = encoded(scene(50, 70, 0))
+
+
+def denoise(client: TestClient, data: bytes = PNG, **query: object):
+    return client.post("/denoise", params={"model": "tiny-photo"} | query, content=data)
+
+
+def problem(response, status: int, slug: str) -> dict:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body["type"] == f"urn:denoir:{slug}"
+    assert body["status"] == status
+    assert body["instance"] == response.headers["x-request-id"]
+    return body
+
+
+def test_a_picture_comes_back_the_same_size_with_what_is_told_of_it(client: TestClient):
+    response = denoise(client, sigma=20)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "image/png"
+    assert decoded(response.content).size == (70, 50)
+    assert response.headers["denoir-model"] == "tiny-photo@1"
+    assert response.headers["denoir-sigma"] == "20.00"
+    assert {part.split(";")[0] for part in response.headers["server-timing"].split(", ")} == {
+        "decode",
+        "queue",
+        "model",
+        "encode",
+    }
+
+
+def test_a_form_and_a_raw_body_are_the_same_request(client: TestClient):
+    form = client.post("/denoise?model=tiny-photo&sigma=20", files={"file": ("../../evil.png", PNG, "text/html")})
+    assert form.content == denoise(client, sigma=20).content
+    assert "evil" not in str(form.headers)
+
+
+def test_a_level_left_out_is_estimated(client: TestClient):
+    rng = np.random.default_rng(0)
+    noisy = (scene(120, 160, 0) + rng.normal(0, 20, (120, 160, 3))).round().clip(0, 255).astype(np.uint8)
+    told = float(denoise(client, encoded(noisy)).headers["denoir-sigma"])
+    assert 15 < told < 25
+
+
+def test_level_nought_changes_nothing(client: TestClient):
+    assert np.array_equal(np.asarray(decoded(denoise(client, sigma=0).content)), scene(50, 70, 0))
+
+
+def test_alpha_is_kept(client: TestClient):
+    alpha = np.random.default_rng(0).integers(0, 255, (50, 70, 1), np.uint8)
+    data = encoded(np.concatenate([scene(50, 70, 0), alpha], 2))
+    assert np.array_equal(np.asarray(decoded(denoise(client, data, sigma=9).content))[..., 3:], alpha)
+
+
+def test_a_turned_picture_comes_back_upright(client: TestClient):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    answer = decoded(denoise(client, encoded(scene(50, 70, 0), "jpeg", exif=exif), sigma=9).content)
+    assert answer.size == (50, 70)
+    assert 0x0112 not in answer.getexif()
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg", "webp", "bmp", "tiff"])
+def test_formats_are_answered_as_they_came_or_as_asked(client: TestClient, form: str):
+    came = denoise(client, encoded(scene(20, 30, 0), form), sigma=9)
+    asked = denoise(client, sigma=9, format=form)
+    accepted = client.post(
+        "/denoise?model=tiny-photo&sigma=9", content=PNG, headers={"accept": f"image/{form}, */*;q=0.1"}
+    )
+    for response in (came, asked, accepted):
+        assert response.headers["content-type"] == f"image/{form}"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 90), (90, 1), (3, 5), (131, 257)])
+def test_any_size_is_answered_in_that_size(client: TestClient, size: tuple[int, int]):
+    height, width = size
+    response = denoise(client, encoded(np.full((height, width, 3), 99, np.uint8)), sigma=9)
+    assert decoded(response.content).size == (width, height)
+
+
+def test_sixteen_bits_stay_sixteen(client: TestClient):
+    grey = np.linspace(0, 65535, 40 * 50).reshape(40, 50).astype(np.uint16)
+    answer = np.asarray(decoded(denoise(client, encoded(grey), sigma=0).content))
+    assert np.array_equal(answer, grey)
+
+
+def test_a_model_of_one_size_takes_that_size_alone(client: TestClient):
+    fits = denoise(client, encoded(np.zeros((12, 10), np.uint8)), model="tiny-denoise")
+    assert decoded(fits.content).size == (10, 12)
+    assert "denoir-sigma" not in fits.headers
+    body = problem(denoise(client, PNG, model="tiny-denoise"), 422, "wrong-size")
+    assert (body["width"], body["height"]) == (10, 12)
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "slug"),
+    [
+        (b"", 422, "empty-upload"),
+        (b"hello, this is no picture", 415, "unsupported-format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", 415, "unsupported-format"),
+        (PNG[: len(PNG) // 2], 422, "damaged-image"),
+        (encoded(np.zeros((500, 500), np.uint8)), 413, "image-too-large"),
+    ],
+)
+def test_bad_pictures_get_their_own_answer_and_the_service_lives(client: TestClient, data, status, slug):
+    problem(denoise(client, data), status, slug)
+    assert denoise(client, sigma=5).status_code == 200
+
+
+def test_a_picture_over_the_limit_tells_the_limit(client: TestClient):
+    body = problem(denoise(client, encoded(np.zeros((500, 500), np.uint8))), 413, "image-too-large")
+    assert (body["max_pixels"], body["width"], body["height"]) == (200_000, 500, 500)
+
+
+def test_a_body_over_the_limit_is_refused_declared_or_streamed(client: TestClient):
+    problem(denoise(client, bytes(300_001)), 413, "upload-too-large")
+    streamed = client.post("/denoise?model=tiny-photo", content=(bytes(50_000) for _ in range(10)))
+    problem(streamed, 413, "upload-too-large")
+    form = client.post("/denoise?model=tiny-photo", files={"file": bytes(400_000)})
+    problem(form, 413, "upload-too-large")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"picture": ("a.png", PNG)}, "no field called file"),
+        ({"file": (None, "text")}, "holds text"),
+        ([("file", ("a.png", PNG)), ("file", ("b.png", PNG))], "more than one"),
+    ],
+)
+def test_a_form_without_its_one_file_is_told_what_is_missing(client: TestClient, fields, said: str):
+    body = problem(client.post("/denoise?model=tiny-photo", files=fields), 422, "missing-image")
+    assert body["field"] == "file"
+    assert said in body["detail"]
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=xyz"])
+def test_a_broken_form_is_told_apart(client: TestClient, content_type: str):
+    response = client.post("/denoise?model=tiny-photo", content=PNG, headers={"content-type": content_type})
+    problem(response, 400, "broken-multipart")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["sigma=nan", "sigma=inf", "sigma=-1", "sigma=101", "sigma=", "sigma=x", "sigma=1&sigma=2", "format=exe"],
+)
+def test_wrong_parameters_are_named_and_not_echoed(client: TestClient, query: str):
+    body = problem(client.post(f"/denoise?model=tiny-photo&{query}", content=PNG), 422, "invalid-parameter")
+    assert body["errors"][0]["parameter"] == query.partition("=")[0]
+
+
+@pytest.mark.parametrize("name", ["nobody", "../../etc/passwd", "tiny-photo@9", "x" * 9000])
+def test_unknown_models_are_told_what_there_is(client: TestClient, name: str):
+    body = problem(denoise(client, model=name), 404, "unknown-model")
+    assert "tiny-photo@1" in body["known"]
+    assert len(body["detail"]) < 400
+
+
+def test_a_model_that_can_not_is_told_what_it_can(client: TestClient):
+    assert problem(denoise(client, model="tiny-vae"), 409, "wrong-model")["can"] == ["sample"]
+    problem(client.get("/sample?model=tiny-photo"), 409, "wrong-model")
+
+
+def sample(client: TestClient, **query: object):
+    return client.get("/sample", params={"model": "tiny-vae"} | query)
+
+
+def pictures(response) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(response.content)) as packed:
+        return {name: packed.read(name) for name in packed.namelist()}
+
+
+def test_the_same_seed_gives_the_same_pictures_whatever_the_number(client: TestClient):
+    few, again, many = (sample(client, n=n, seed=7, format="zip") for n in (16, 16, 40))
+    assert few.content == again.content
+    assert few.headers["denoir-seed"] == "7"
+    assert few.headers["content-type"] == "application/zip"
+    assert list(pictures(few)) == sorted(pictures(few))
+    assert pictures(few).items() <= pictures(many).items()
+    assert pictures(sample(client, n=16, seed=8, format="zip")).items().isdisjoint(pictures(few).items())
+
+
+def test_a_grid_is_one_png(client: TestClient):
+    response = sample(client, n=4, seed=1)
+    assert response.headers["content-type"] == "image/png"
+    assert decoded(response.content).size == (2 + 2 * 12, 2 + 2 * 14)
+
+
+def test_a_seed_not_given_is_drawn_and_told(client: TestClient):
+    first, second = sample(client, n=2), sample(client, n=2)
+    assert first.headers["denoir-seed"] != second.headers["denoir-seed"]
+    assert sample(client, n=2, seed=first.headers["denoir-seed"]).content == first.content
+
+
+def test_temperature_nought_is_one_picture(client: TestClient):
+    assert len(set(pictures(sample(client, n=5, temperature=0, seed=1, format="zip")).values())) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"n": 0},
+        {"n": 65},
+        {"seed": -1},
+        {"seed": 2**63},
+        {"temperature": "nan"},
+        {"temperature": 2.1},
+        {"format": "gif"},
+        {"seed": "9" * 400},
+    ],
+)
+def test_samples_out_of_range_are_refused(client: TestClient, query: dict):
+    problem(sample(client, **query), 422, "invalid-parameter")
+
+
+def test_models_are_listed_and_described(client: TestClient):
+    listed = {model["title"]: model for model in client.get("/models").json()["models"]}
+    assert listed["tiny-vae@1"]["asks"] == ["sample"]
+    assert listed["tiny-denoise@1"]["size"] == [12, 10]
+    assert client.get("/models/tiny-photo").json()["recipe"] == "photo"
+    problem(client.get("/models/nobody"), 404, "unknown-model")
+
+
+def test_health_and_readiness(client: TestClient):
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ready"}
+
+
+def test_the_docs_come_from_here(client: TestClient):
+    page = client.get("/docs").text
+    assert "http://" not in page
+    assert "https://" not in page
+    for path in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png"):
+        assert f"/static/docs/{path}" in page
+        assert client.get(f"/static/docs/{path}").status_code == 200
+
+
+def test_every_answer_has_an_id_and_the_security_headers(client: TestClient):
+    own = client.get("/healthz", headers={"x-request-id": "my-own.id_1"})
+    assert own.headers["x-request-id"] == "my-own.id_1"
+    for response in (own, client.get("/nowhere"), client.get("/healthz", headers={"x-request-id": "a b\tc"})):
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
+        assert " " not in response.headers["x-request-id"]
+
+
+def test_paths_and_methods_that_are_not_there(client: TestClient):
+    problem(client.get("/nowhere"), 404, "not-found")
+    response = client.get("/denoise")
+    problem(response, 405, "method-not-allowed")
+    assert response.headers["allow"] == "POST"
+
+
+def test_what_nobody_foresaw_is_answered_without_its_trace(client: TestClient, monkeypatch: pytest.MonkeyPatch):
+    def failing(*_: object) -> None:
+        raise RuntimeError("a secret of the machine")
+
+    monkeypatch.setattr("service.pipeline.restore.split", failing)
+    response = denoise(client, sigma=5)
+    assert "secret" not in response.text
+    problem(response, 500, "internal-error")
+
+
+def test_a_value_that_is_not_finite_is_never_hidden(client: TestClient, monkeypatch: pytest.MonkeyPatch):
+    from models.inference import NotFinite
+
+    def failing(*_: object) -> None:
+        raise NotFinite("nan")
+
+    monkeypatch.setattr("service.engine.inference.restore_tiles", failing)
+    problem(denoise(client, sigma=5), 500, "not-finite")
+    monkeypatch.undo()
+    assert denoise(client, sigma=5).status_code == 200
