@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
-from models.layers import Decoder, Encoder
+from models.layers import Decoder, Encoder, residuals
 from models.types import Batch, Code, Level, Needs
 
 
@@ -13,7 +14,7 @@ class AutoencoderConfig:
     """channels, height, width: of a picture. widths: channels at each level, each half as large as the one before.
     code: length of the code; 0 takes the coarsest level as it is, which loses no sense of place. dropout: share of
     channels (Dropout2d, in convolutions) and of features (Dropout, around the code) dropped while training, in encoder
-    and decoder."""
+    and decoder. second_look: channels of a last stage that sees the input again beside what was decoded; 0 for none."""
 
     channels: int = 1
     height: int = 28
@@ -21,13 +22,15 @@ class AutoencoderConfig:
     widths: tuple[int, ...] = (32, 64, 128)
     code: int = 256
     dropout: float = 0.0
+    second_look: int = 0
 
 
 class Autoencoder(nn.Module):
     """Convolutions to one code vector and back.
 
     Sources: Vincent et al. 2008, "Extracting and Composing Robust Features with Denoising Autoencoders"; Srivastava et
-    al. 2014, "Dropout", and Tompson et al. 2015 for dropping whole channels.
+    al. 2014, "Dropout", and Tompson et al. 2015 for dropping whole channels; for seeing the input again, the symmetric
+    skips of Mao et al. 2016, here from the first to the last layer alone.
     """
 
     def __init__(self, config: AutoencoderConfig):
@@ -36,6 +39,7 @@ class Autoencoder(nn.Module):
         size = (config.height, config.width)
         self.encoder = Encoder(config.channels, size, config.widths, config.code, config.dropout)
         self.decoder = Decoder(config.channels, size, config.widths, config.code, config.dropout)
+        self.second_look = second_look(config.channels, config.second_look) if config.second_look else None
 
     @property
     def needs(self) -> Needs:
@@ -47,4 +51,13 @@ class Autoencoder(nn.Module):
 
     def forward(self, noisy: Batch, level: Level | None = None) -> Batch:
         """The picture rebuilt, about [0, 1], not clamped; `level` is taken so that all restorers are called alike."""
-        return self.decoder(self.encode(noisy))
+        decoded = self.decoder(self.encode(noisy))
+        if self.second_look is None:
+            return decoded
+        return decoded + self.second_look(torch.cat([decoded, noisy], 1))
+
+
+def second_look(channels: int, width: int) -> nn.Sequential:
+    """Decoded beside given, `b 2c h w`, to a correction, `b c h w`: what was not spoilt needs no code."""
+    first, last = nn.Conv2d(2 * channels, width, 3, padding=1), nn.Conv2d(width, channels, 3, padding=1)
+    return nn.Sequential(first, residuals(width, 1, activation=nn.SiLU), nn.SiLU(), last)

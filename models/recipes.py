@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from models.autoencoder import Autoencoder, AutoencoderConfig
-from models.corruptions import Corruption, Dropout, Gaussian, Nothing, OneOf, SaltPepper
+from models.corruptions import Corruption, Dropout, Gaussian, Nothing, OneOf
 from models.objectives import Elbo, Objective, Restoration
 from models.unet import UNet, UNetConfig
 from models.vae import VAE, VAEConfig
@@ -94,8 +94,9 @@ PHOTO = Recipe(
 DENOISE = Recipe(
     "autoencoder",
     ("denoise",),
-    OneOf((Dropout(0.5, 0.5), Dropout(0.0, 0.8), Gaussian(0, 100), SaltPepper(0.4))),
+    OneOf((Dropout(0.5, 0.5), Gaussian(0, 100))),
     Restoration("l2"),
+    config={"code": 0, "second_look": 32},
 )
 VAE_BERNOULLI = Recipe("vae", ("sample",), Nothing(), Elbo("bernoulli"), config={"likelihood": "bernoulli"})
 VAE_GAUSSIAN = replace(VAE_BERNOULLI, objective=Elbo("gaussian"), config={"likelihood": "gaussian"})
@@ -108,6 +109,6 @@ RECIPES: dict[str, Recipe] = {
     "denoise": DENOISE,
     "dropout": replace(DENOISE, asks=("reconstruct",), corruption=Nothing(), config={"dropout": 0.3}),
     "vae": VAE_GAUSSIAN,
-    "digits-denoise": replace(DENOISE, config=SMALL | {"code": 0}, schedule=Schedule(steps=4_000)),
+    "digits-denoise": replace(DENOISE, config=DENOISE.config | SMALL, schedule=Schedule(steps=3_600)),
     "digits-vae": replace(VAE_BERNOULLI, config=VAE_BERNOULLI.config | SMALL, schedule=Schedule(steps=8_000)),
 }

@@ -92,7 +92,7 @@ class Batcher:
             await asyncio.gather(self.task, return_exceptions=True)
         for ask in self.heap:
             ask.answer.cancel()
-        self.thread.shutdown(wait=True)
+        await asyncio.to_thread(self.thread.shutdown)
 
     @property
     def backlog(self) -> float:

@@ -51,6 +51,10 @@ def overloaded(seconds: int) -> Problem:
     return Problem(503, "overloaded", detail, {"Retry-After": str(seconds)})
 
 
+def not_encoded() -> Problem:
+    return Problem(500, "not-encoded", "the answer could not be encoded; another format may do")
+
+
 PICTURE_PROBLEMS: dict[type[PictureError], tuple[int, str]] = {
     EmptyPicture: (422, "empty-upload"),
     UnsupportedFormat: (415, "unsupported-format"),

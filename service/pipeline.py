@@ -13,7 +13,7 @@ from models import inference, noise, restore, sampling
 from models.images import FORMATS, Picture
 from service import errors
 from service.batcher import Batcher, Job, Overloaded
-from service.decoders import Decoders
+from service.decoders import DecodeFailed, Decoders
 from service.engine import Engine, Kind, Loaded
 
 SEED_BITS = 63
@@ -74,9 +74,17 @@ async def denoise(parts: Parts, loaded: Loaded, body: bytes, sigma: float | None
     pixels = await restored(parts, loaded, picture.pixels, sigma or 0.0, timing)
     began = time.monotonic()
     written = formats[0] if formats else picture.format
-    data = await parts.decoders.write(replace(picture, pixels=pixels), written)
+    data = await encoded(parts, replace(picture, pixels=pixels), written)
     timing.add("encode", time.monotonic() - began)
     return Answer(data, FORMATS[written].media_type, told | {"Server-Timing": str(timing)})
+
+
+async def encoded(parts: Parts, picture: Picture, form: str) -> bytes:
+    """A picture of ours as bytes. Raises PictureTooLarge where the format can't hold it; that it fails is our fault."""
+    try:
+        return await parts.decoders.write(picture, form)
+    except DecodeFailed as error:
+        raise errors.not_encoded() from error
 
 
 async def restored(parts: Parts, loaded: Loaded, pixels: np.ndarray, sigma: float, timing: Timing) -> np.ndarray:
@@ -126,7 +134,7 @@ async def decoded(parts: Parts, loaded: Loaded, codes: np.ndarray, timing: Timin
 
 
 async def as_grid(parts: Parts, pictures: np.ndarray) -> bytes:
-    return await parts.decoders.write(drawn(sampling.grid(pictures)), "png")
+    return await encoded(parts, Picture(sampling.grid(pictures)), "png")
 
 
 async def as_zip(parts: Parts, pictures: np.ndarray) -> bytes:
@@ -135,13 +143,8 @@ async def as_zip(parts: Parts, pictures: np.ndarray) -> bytes:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for number, picture in enumerate(pictures):
             entry = zipfile.ZipInfo(f"{number:06d}.png")  # dated 1980, so that the same pictures are the same bytes
-            archive.writestr(entry, await parts.decoders.write(drawn(picture), "png"))
+            archive.writestr(entry, await encoded(parts, Picture(picture), "png"))
     return packed.getvalue()
-
-
-def drawn(pixels: np.ndarray) -> Picture:
-    """Pixels of our own as a picture."""
-    return Picture(pixels, None, None, "png")
 
 
 WRITERS = {"png": as_grid, "zip": as_zip}

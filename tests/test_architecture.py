@@ -34,15 +34,6 @@ def test_what_the_readme_names_is_there():
 
 def test_training_needs_no_more_than_a_bare_machine_has():
     there = ["jaxtyping", "fastapi", "starlette", "pydantic", "pydantic_settings", "torchmetrics", "uvicorn"]
-        "jaxtyping",
-        "beartype",
-        "fastapi",
-        "starlette",
-        "pydantic",
-        "pydantic_settings",
-        "torchmetrics",
-        "uvicorn",
-    ]
     code = f"""
 import sys
 for name in {there}: sys.modules[name] = None
