@@ -4,6 +4,8 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 # Installed first and alone: where an index has a build for the CPU, an open range would fetch gigabytes of CUDA.
 TORCH ?= torch==2.13.0
+# Parses the file; nothing is started, so any program does for podman.
+COMPOSE := $(BIN)/podman-compose --podman-path /bin/echo
 
 .PHONY: run test test-slow test-all check lint format bench clean
 
@@ -25,6 +27,9 @@ lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(COMPOSE) config > /dev/null
+	$(COMPOSE) --profile gpu config > /dev/null
 
 format: $(VENV)/ready-dev
 	$(BIN)/ruff format .

@@ -1,0 +1,39 @@
+# denoir in a container. For a CPU as it stands; for a GPU:
+#   docker build --build-arg LOCK=cuda.txt --build-arg TORCH_INDEX= -t denoir:cuda .
+# BASE is the image under both stages, LOCK the file of pinned and hashed dependencies in locks/, TORCH_INDEX an index
+# that has the build of torch which the lock names, beside the one that pip knows (PyTorch's own, for its CPU build).
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS dependencies
+ARG LOCK=cpu.txt
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+COPY locks/${LOCK} /tmp/lock.txt
+# What torch needs for compiling C++ against it, and its own tests, serve nobody here.
+RUN python3 -m venv /opt/denoir \
+    && PIP_EXTRA_INDEX_URL=${TORCH_INDEX} /opt/denoir/bin/pip install --no-cache-dir --no-compile --no-deps \
+        --require-hashes --requirement /tmp/lock.txt \
+    && torch=$(echo /opt/denoir/lib/python3*/site-packages/torch) \
+    && rm -rf "$torch/include" "$torch/share" "$torch/test" \
+    && find "$torch/bin" -type f ! -name torch_shm_manager -delete
+
+FROM dependencies AS code
+COPY pyproject.toml README.md LICENSE LICENSE-WEIGHTS NOTICE ATTRIBUTION.md /src/
+COPY models /src/models
+COPY service /src/service
+RUN /opt/denoir/bin/pip install --no-cache-dir --no-deps --no-build-isolation --no-index --target /code /src
+
+FROM ${BASE}
+COPY --from=dependencies /opt/denoir /opt/denoir
+COPY --from=code /code /code
+ENV PATH=/code/bin:/opt/denoir/bin:$PATH \
+    PYTHONPATH=/code \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    DENOIR_HOST=0.0.0.0 \
+    DENOIR_MODELS=/models
+USER 65534:65534
+WORKDIR /code
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
+    CMD ["python3", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+CMD ["denoir", "serve"]
