@@ -10,7 +10,7 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY locks/${LOCK} /tmp/lock.txt
 # What torch needs for compiling C++ against it, and its own tests, serve nobody here.
 RUN python3 -m venv /opt/denoir \
-    && PIP_EXTRA_INDEX_URL=${TORCH_INDEX} /opt/denoir/bin/pip install --no-cache-dir --no-compile --no-deps \
+    && PIP_EXTRA_INDEX_URL=${TORCH_INDEX} /opt/denoir/bin/pip install --no-cache-dir --no-deps \
         --require-hashes --requirement /tmp/lock.txt \
     && torch=$(echo /opt/denoir/lib/python3*/site-packages/torch) \
     && rm -rf "$torch/include" "$torch/share" "$torch/test" \

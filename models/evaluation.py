@@ -40,7 +40,7 @@ SPOILT: dict[str, Corruption] = {
     "Gaussian 100": Gaussian(100, 100),
     "salt and pepper, up to 40 %": SaltPepper(0.4),
 }
-"""What a restorer that is told nothing is measured on; the recipe trains on half dropped and on Gaussian noise alone."""
+"""What a restorer that is told nothing is measured on; it was trained on half dropped and on Gaussian noise alone."""
 
 CHUNK = 500
 """Small pictures are measured so many at a time."""
