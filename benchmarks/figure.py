@@ -1,4 +1,4 @@
-"""The picture in the README: a noisy sample, and what `photo` makes of it, nothing told: `python -m benchmarks.figure`."""
+"""The README's picture, a noisy sample and what `photo` makes of it, nothing told: `python -m benchmarks.figure`."""
 
 from pathlib import Path
 
