@@ -1,20 +1,22 @@
 # denoir in a container. For a CPU as it stands; for a GPU:
-#   docker build --build-arg LOCK=cuda.txt --build-arg TORCH_INDEX= -t denoir:cuda .
-# BASE is the image under both stages, LOCK the file of pinned and hashed dependencies in locks/, TORCH_INDEX an index
-# that has the build of torch which the lock names, beside the one that pip knows (PyTorch's own, for its CPU build).
+#   docker build --build-arg TORCH=cuda --build-arg TORCH_INDEX= -t denoir:cuda .
+# BASE is the image under all stages. TORCH names the lock of torch, cpu or cuda. TORCH_INDEX is an index that has that
+# build, beside the one that pip knows: PyTorch's own has the CPU's.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS dependencies
-ARG LOCK=cpu.txt
+ARG TORCH=cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-COPY locks/${LOCK} /tmp/lock.txt
+COPY locks/torch-${TORCH}.txt /tmp/torch.txt
 # What torch needs for compiling C++ against it, and its own tests, serve nobody here.
 RUN python3 -m venv /opt/denoir \
-    && PIP_EXTRA_INDEX_URL=${TORCH_INDEX} /opt/denoir/bin/pip install --no-cache-dir --no-deps \
-        --require-hashes --requirement /tmp/lock.txt \
+    && PIP_EXTRA_INDEX_URL=${TORCH_INDEX} /opt/denoir/bin/pip install --no-cache-dir --no-deps --require-hashes \
+        --requirement /tmp/torch.txt \
     && torch=$(echo /opt/denoir/lib/python3*/site-packages/torch) \
     && rm -rf "$torch/include" "$torch/share" "$torch/test" \
     && find "$torch/bin" -type f ! -name torch_shm_manager -delete
+COPY locks/service.txt /tmp/service.txt
+RUN /opt/denoir/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement /tmp/service.txt
 
 FROM dependencies AS code
 COPY pyproject.toml README.md LICENSE LICENSE-WEIGHTS NOTICE ATTRIBUTION.md /src/
