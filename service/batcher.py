@@ -57,6 +57,8 @@ class Job:
             if not ask.answer.done():
                 ask.answer.cancel()
                 self.batcher.drop(ask)
+            elif not ask.answer.cancelled():
+                ask.answer.exception()  # looked at, so that a failure told by one tile is not reported for the others
 
     def ask(self, kind: Hashable, cost: int, payload: Any) -> asyncio.Future:
         """Queues one piece of work; its future has (result, seconds waited, seconds run)."""

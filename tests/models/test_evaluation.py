@@ -2,8 +2,10 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
+from conftest import SAMPLES
 
-from models import checkpoints, data, evaluation
+from models import checkpoints, data, evaluation, inference
+from models.catalog import SHIPPED, Catalog
 
 
 @pytest.mark.parametrize("name", ["tiny-photo", "tiny-denoise", "tiny-vae"])
@@ -35,6 +37,15 @@ def test_the_halo_that_is_enough_is_found(shelf: Path, photographs: Path):
     halos = sorted(worst)
     assert worst[halos[-1]] < 0.5
     assert worst[halos[0]] >= worst[halos[-1]]
+
+
+@pytest.mark.parametrize("sigma", [15.0, 75.0])
+def test_the_shipped_photo_leaves_no_seams(sigma: float):
+    model = checkpoints.load(Catalog.of(SHIPPED).find("photo").folder)
+    network = inference.prepared(model.network, inference.chosen_device("cpu"))
+    needs = network.needs
+    for picture in data.load(SAMPLES).train[:2]:
+        assert evaluation.seam(network, picture, sigma, 0, inference.tiling_for(needs, 160)) < 0.5
 
 
 def test_tables_are_markdown():
