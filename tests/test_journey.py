@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -117,6 +118,24 @@ def test_half_of_a_digit_is_enough(server: httpx2.Client):
         response = server.post("/denoise?model=digits-denoise", content=stream.getvalue())
         assert response.status_code == 200, response.text
         assert decibels(pixels(response.content), digit) > decibels(spoilt, digit) + 3
+
+
+@pytest.mark.slow
+def test_a_large_photograph_is_answered_and_others_are_served_meanwhile(server: httpx2.Client):
+    with Image.open(io.BytesIO(NOISY)) as noisy:
+        large = noisy.resize((4000, 3000))
+    stream = io.BytesIO()
+    large.save(stream, "jpeg", quality=90)
+    with ThreadPoolExecutor(1) as background:
+        answer = background.submit(server.post, "/denoise?sigma=10", content=stream.getvalue(), timeout=300)
+        time.sleep(2)
+        assert not answer.done()
+        began = time.monotonic()
+        assert server.get("/healthz").status_code == 200
+        assert server.post("/denoise?sigma=25", content=NOISY).status_code == 200
+        meanwhile = time.monotonic() - began
+        assert not answer.done(), f"the small one took {meanwhile:.1f} s, and so waited for the large one"
+        assert pixels(answer.result().content).shape == (3000, 4000, 3)
 
 
 def test_own_pictures_are_trained_and_served_without_another_step(photographs: Path, tmp_path: Path):
