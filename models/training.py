@@ -1,6 +1,6 @@
 """The loop: pictures -> crops -> corruption -> network -> objective -> step; averaged weights; saved, resumed.
 
-Step t draws from generators seeded by (seed, t) alone, so a run that was interrupted and resumed is the run that was
+Step t draws from generators seeded by (seed, t) alone, so a run of so many steps that was resumed is the run that was
 not. The state (weights, averaged weights, optimiser, step, seconds) is one safetensors file, replaced whole.
 """
 
@@ -109,6 +109,7 @@ class Trainer:
         began = time.monotonic()
         self.set_rate()
         self.network.train()
+        torch.manual_seed(self.plan.seed * 1_000_003 + self.progress.step)  # what Dropout draws from
         parts = self.parts(*self.drawn())
         self.optimiser.zero_grad()
         total(parts).backward()
@@ -126,7 +127,8 @@ class Trainer:
         """This step's clean batch, and the generator that spoils it; both told by (seed, step) alone."""
         number = self.plan.seed * 1_000_003 + self.progress.step
         clean = self.view.draw(self.plan.schedule.batch, Generator().manual_seed(number))
-        spoiler = Generator(self.device).manual_seed(number)
+        # Another seed than the batch's: from equal ones, which picture it is would tell how it is spoilt.
+        spoiler = Generator(self.device).manual_seed(number + 2**31)
         return clean.to(self.device).contiguous(memory_format=torch.channels_last), spoiler
 
     def parts(self, clean: Tensor, generator: Generator, network: Any = None) -> Parts:
@@ -337,7 +339,7 @@ def settings_for(recipe: Recipe, view: View) -> dict[str, Any]:
     if isinstance(view, Wholes):
         _, channels, height, width = view.train.shape
         return recipe.config | {"channels": channels, "height": height, "width": width}
-    return dict(recipe.config)
+    return recipe.config | {"channels": view.draw(1, Generator().manual_seed(0)).shape[1]}
 
 
 def can_compile(choice: str, device: torch.device) -> bool:

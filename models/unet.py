@@ -68,7 +68,9 @@ class UNet(nn.Module):
         x = self.middle(x)
         for blocks, enlarge, skip in zip(reversed(self.up), reversed(self.enlarge), reversed(skips), strict=True):
             x = blocks(enlarge(x) + skip)
-        return noisy - F.pixel_shuffle(self.tail(x + head), self.config.unshuffle)
+        # The last layer in fp32: rounding its answer to bf16 would move pixels by a grey level where noise is strong.
+        noise = F.conv2d((x + head).float(), self.tail.weight.float(), self.tail.bias.float(), padding=1)
+        return noisy - F.pixel_shuffle(noise, self.config.unshuffle)
 
 
 def receptive_radius(config: UNetConfig) -> int:

@@ -163,6 +163,10 @@ class Batcher:
             loop = asyncio.get_running_loop()
             results = await loop.run_in_executor(self.thread, self.run, batch[0].kind, payloads)
             answers = [(result, began - ask.asked) for result, ask in zip(results, batch, strict=True)]
+        except asyncio.CancelledError:
+            for ask in batch:
+                ask.answer.cancel()
+            raise
         except Exception as error:  # whatever the model raises belongs to those who asked, not to the queue
             for ask in batch:
                 if not ask.answer.done():

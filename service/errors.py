@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from models.catalog import UnknownModel
 from models.images import (
@@ -49,6 +50,10 @@ def cannot(model: str, task: str, able: list[str]) -> Problem:
 def overloaded(seconds: int) -> Problem:
     detail = f"too much work is waiting; try again in {seconds} s"
     return Problem(503, "overloaded", detail, {"Retry-After": str(seconds)})
+
+
+def client_gone() -> Problem:
+    return Problem(499, "client-gone", "the client hung up")
 
 
 def not_encoded() -> Problem:
@@ -113,6 +118,7 @@ TRANSLATIONS: dict[type[Exception], Any] = {
     NotFinite: of_not_finite,
     RequestValidationError: of_validation,
     HTTPException: of_http,
+    ClientDisconnect: lambda _: client_gone(),
 }
 
 

@@ -215,7 +215,7 @@ async def until_gone(request: Request, journey: Coroutine[Any, Any, T]) -> T:
     try:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise errors.Problem(499, "client-gone", "the client hung up")
+            raise errors.client_gone()
         return task.result()
     finally:
         for one in (task, gone):

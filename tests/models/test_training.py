@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,8 +27,9 @@ def test_every_recipe_learns_from_a_folder_of_any_pictures(recipe: str, photogra
     assert checkpoints.load(tmp_path / "mine").network.needs.channels == 3
 
 
-def test_a_resumed_run_is_the_run_that_was_not_interrupted(photographs: Path, tmp_path: Path):
-    whole = plan("vae", photographs, tmp_path)
+@pytest.mark.parametrize("recipe", ["vae", "dropout", "photo"])
+def test_a_resumed_run_is_the_run_that_was_not_interrupted(recipe: str, photographs: Path, tmp_path: Path):
+    whole = plan(recipe, photographs, tmp_path)
     training.train(whole, tmp_path / "whole")
 
     first = replace(whole, state=tmp_path / "cut")
@@ -39,6 +41,25 @@ def test_a_resumed_run_is_the_run_that_was_not_interrupted(photographs: Path, tm
 
     weights = [checkpoints.load(tmp_path / name).network.state_dict() for name in ("whole", "resumed")]
     assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+
+
+def test_how_a_picture_is_spoilt_has_nothing_to_do_with_which_it_is(tmp_path: Path):
+    dark, bright = np.zeros((8, 8), np.uint8), np.full((8, 8), 200, np.uint8)
+    np.savez(tmp_path / "set.npz", train_images=np.stack([dark, bright] * 50))
+    asked = plan("denoise", tmp_path / "set.npz", tmp_path, size=None, batch=64)
+    trainer = Trainer(asked, data.load(tmp_path / "set.npz"))
+    kinds = set()
+    for trainer.progress.step in range(3):
+        clean, generator = trainer.drawn()
+        noisy = trainer.recipe.corruption(clean, generator)
+        kinds |= {(bool(c.max() > 0), bool(level > 0)) for c, level in zip(clean, noisy.level, strict=True)}
+    assert len(kinds) == 4
+
+
+def test_grey_photographs_are_learned_as_grey(tmp_path: Path):
+    np.savez(tmp_path / "set.npz", train_images=np.zeros((3, 32, 32), np.uint8))
+    training.train(plan("photo", tmp_path / "set.npz", tmp_path), tmp_path / "mine")
+    assert checkpoints.load(tmp_path / "mine").network.needs.channels == 1
 
 
 def test_a_signal_saves_the_state_and_the_run_goes_on_from_there(photographs: Path, tmp_path: Path, monkeypatch):

@@ -159,6 +159,7 @@ def test_closing_cancels_who_still_waits():
         device.free.set()
         await closing
         assert waiting.cancelled()
-        held.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await held
 
     served(test)
