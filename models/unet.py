@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers import residuals
@@ -69,7 +70,7 @@ class UNet(nn.Module):
         for blocks, enlarge, skip in zip(reversed(self.up), reversed(self.enlarge), reversed(skips), strict=True):
             x = blocks(enlarge(x) + skip)
         # The last layer in fp32: rounding its answer to bf16 would move pixels by a grey level where noise is strong.
-        noise = F.conv2d((x + head).float(), self.tail.weight.float(), self.tail.bias.float(), padding=1)
+        noise = F.conv2d((x + head).float(), self.tail.weight.float(), cast(Tensor, self.tail.bias).float(), padding=1)
         return noisy - F.pixel_shuffle(noise, self.config.unshuffle)
 
 
