@@ -36,8 +36,11 @@ def test_a_batch_is_bounded_by_pixels(engine: Engine):
     assert engine.capacity(Kind("tiny-vae@1", "decode")) == 16
 
 
-def test_warming_up_asks_everything(engine: Engine):
+def test_warming_up_asks_everything(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    asked, run = set(), engine.run
+    monkeypatch.setattr(engine, "run", lambda kind, payloads: asked.add((kind.model, kind.task)) or run(kind, payloads))
     engine.warm_up()
+    assert asked == {("tiny-photo@1", "restore"), ("tiny-denoise@1", "restore"), ("tiny-vae@1", "decode")}
 
 
 def test_a_bad_checkpoint_on_the_shelf_is_refused_by_name(tmp_path: Path):
