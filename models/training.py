@@ -104,12 +104,17 @@ class Trainer:
         by_steps = self.progress.step / schedule.steps if schedule.steps else 0.0
         return max(by_steps, self.progress.seconds / 60 / minutes if minutes else 0.0)
 
+    @property
+    def number(self) -> int:
+        """This step's seed, told by (seed, step) alone."""
+        return self.plan.seed * 1_000_003 + self.progress.step
+
     def step(self) -> Parts:
         """One step; returns the parts of the loss before it. A step that is not finite is skipped and counted."""
         began = time.monotonic()
         self.set_rate()
         self.network.train()
-        torch.manual_seed(self.plan.seed * 1_000_003 + self.progress.step)  # what Dropout draws from
+        torch.manual_seed(self.number)  # what Dropout draws from
         parts = self.parts(*self.drawn())
         self.optimiser.zero_grad()
         total(parts).backward()
@@ -125,7 +130,7 @@ class Trainer:
 
     def drawn(self) -> tuple[Tensor, Generator]:
         """This step's clean batch, and the generator that spoils it; both told by (seed, step) alone."""
-        number = self.plan.seed * 1_000_003 + self.progress.step
+        number = self.number
         clean = self.view.draw(self.plan.schedule.batch, Generator().manual_seed(number))
         # Another seed than the batch's: from equal ones, which picture it is would tell how it is spoilt.
         spoiler = Generator(self.device).manual_seed(number + 2**31)
