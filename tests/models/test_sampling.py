@@ -10,6 +10,11 @@ def test_a_code_depends_on_the_seed_and_its_number_alone():
     assert not np.array_equal(many[1:], draw_codes(8, seed=8, first=0, count=19))
 
 
+def test_all_bits_of_a_seed_count():
+    codes = [draw_codes(8, seed, 0, 4) for seed in (5, 2**32 + 5, 2**62 + 5)]
+    assert len({code.tobytes() for some in codes for code in some}) == 12
+
+
 def test_temperature_scales_the_same_code():
     assert np.allclose(0.5 * draw_codes(8, 3, 0, 2), draw_codes(8, 3, 0, 2, temperature=0.5))
     assert not draw_codes(8, 3, 0, 2, temperature=0.0).any()
