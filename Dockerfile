@@ -16,7 +16,12 @@ RUN python3 -m venv /opt/denoir \
     && rm -rf "$torch/include" "$torch/share" "$torch/test" \
     && find "$torch/bin" -type f ! -name torch_shm_manager -delete
 COPY locks/service.txt /tmp/service.txt
-RUN /opt/denoir/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement /tmp/service.txt
+# OpenVINO's plugins for other processors and its readers of other frameworks' files serve nobody here.
+RUN /opt/denoir/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement /tmp/service.txt \
+    && rm -f /opt/denoir/lib/python3*/site-packages/openvino/libs/libopenvino_intel_[gn]pu_plugin.so \
+        /opt/denoir/lib/python3*/site-packages/openvino/libs/libopenvino_onnx_frontend.so* \
+        /opt/denoir/lib/python3*/site-packages/openvino/libs/libopenvino_paddle_frontend.so* \
+        /opt/denoir/lib/python3*/site-packages/openvino/libs/libopenvino_tensorflow*_frontend.so*
 
 FROM dependencies AS code
 COPY pyproject.toml README.md LICENSE LICENSE-WEIGHTS NOTICE ATTRIBUTION.md /src/
@@ -32,10 +37,14 @@ ENV PATH=/code/bin:/opt/denoir/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     DENOIR_HOST=0.0.0.0 \
-    DENOIR_MODELS=/models
+    DENOIR_MODELS=/models \
+    DENOIR_CACHE=/code/cache
+# The models that ship are compiled here, so that the service starts at once and need not write.
+RUN ["denoir", "prepare"]
 USER 65534:65534
 WORKDIR /code
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
-    CMD ["python3", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+    CMD ["python3", "-c", \
+    "import os, urllib.request as u; u.urlopen('http://127.0.0.1:%s/healthz' % os.getenv('DENOIR_PORT', 8000), timeout=4)"]
 CMD ["denoir", "serve"]

@@ -8,6 +8,7 @@ import torch
 from models import checkpoints, images, inference, noise
 from models.catalog import SHIPPED, Catalog
 from models.images import Picture
+from models.inference import Session
 
 ROOT = Path(__file__).parent.parent
 
@@ -15,10 +16,10 @@ ROOT = Path(__file__).parent.parent
 def main() -> None:
     """Writes docs/before-after.jpg."""
     network = checkpoints.load(Catalog.of(SHIPPED).find("photo").folder).network
-    network = inference.prepared(network, torch.device("cpu"))
+    session = Session(network, torch.device("cpu"))
     noisy = images.read((ROOT / "samples" / "bridge-noisy.png").read_bytes()).pixels
     sigma = noise.estimate(noisy)
-    clean = inference.restored(network, noisy, sigma, inference.tiling_for(network.needs, 512))
+    clean = inference.restored(session, noisy, sigma, inference.tiling_for(session.needs, 512))
     gap = np.full((noisy.shape[0], 8, 3), 255, np.uint8)
     both = Picture(np.concatenate([noisy, gap, clean], 1))
     (ROOT / "docs" / "before-after.jpg").write_bytes(images.write(both, "jpeg", quality=92))

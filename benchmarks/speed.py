@@ -20,6 +20,7 @@ from models import checkpoints, images, inference
 from models.catalog import SHIPPED, Catalog
 from models.evaluation import as_markdown
 from models.images import Picture
+from models.inference import Session
 from service.settings import cores_given
 
 SIZES = ((512, 512), (1024, 1024), (2000, 2000))
@@ -45,20 +46,20 @@ def timed(*runs: Callable[[], Any], rounds: int) -> list[float]:
     return [median(one) for one in seconds]
 
 
-def row(network: Any, other: nn.Module, height: int, width: int, rounds: int) -> dict[str, float | str]:
+def row(session: Session, other: nn.Module, height: int, width: int, rounds: int) -> dict[str, float | str]:
     """One size of picture."""
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     halves = torch.rand(1, 15, height // 2, width // 2)
-    tiling = inference.tiling_for(network.needs, 512)
+    tiling = inference.tiling_for(session.needs, 512)
     data = images.write(Picture(pixels), "jpeg")
 
     def journey() -> bytes:
         picture = images.read(data)
-        return images.write(replace(picture, pixels=inference.restored(network, picture.pixels, 25.0, tiling)), "jpeg")
+        return images.write(replace(picture, pixels=inference.restored(session, picture.pixels, 25.0, tiling)), "jpeg")
 
     with torch.inference_mode():
         model, whole, beside = timed(
-            lambda: inference.restored(network, pixels, 25.0, tiling), journey, lambda: other(halves), rounds=rounds
+            lambda: inference.restored(session, pixels, 25.0, tiling), journey, lambda: other(halves), rounds=rounds
         )
     megapixels = height * width / 1e6
     return {
@@ -77,10 +78,10 @@ def main() -> None:
     rounds = asked.parse_args().rounds
     torch.set_num_threads(cores_given())
     loaded = checkpoints.load(Catalog.of(SHIPPED).find("photo").folder)
-    network = inference.prepared(loaded.network, torch.device("cpu"))
+    session = Session(loaded.network, torch.device("cpu"))
     other = ffdnet()
-    print(f"{torch.get_num_threads()} threads, {next(network.parameters()).dtype}")
-    print(as_markdown([row(network, other, *size, rounds) for size in SIZES]))
+    print(f"{torch.get_num_threads()} threads, {'bf16' if session.low_precision else 'fp32'}")
+    print(as_markdown([row(session, other, *size, rounds) for size in SIZES]))
 
 
 if __name__ == "__main__":

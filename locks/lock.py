@@ -12,6 +12,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CPU, CUDA = "torch==2.13.0+cpu", "torch==2.15.0"
+LEFT_OUT = {"openvino-telemetry"}
+"""What nothing here calls, and what would reach for the network if it were called."""
 QUIET = ["--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
 
 
@@ -34,7 +36,8 @@ def resolved(torch: str) -> dict[str, str]:
             [sys.executable, "-m", "piptools", "compile", *options, "pyproject.toml"], check=True, cwd=HERE.parent
         )
         blocks = re.findall(r"^(?:[a-z].*\n)(?:    --hash.*\n?)*", out.read_text(), re.MULTILINE)
-    return {block.partition("==")[0]: block.rstrip("\n \\") + "\n" for block in blocks}
+    packages = {block.partition("==")[0]: block.rstrip("\n \\") + "\n" for block in blocks}
+    return {name: block for name, block in packages.items() if name not in LEFT_OUT}
 
 
 def write(name: str, what: str, packages: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ README.md           the model card, written by the evaluation
 metrics.json        what the evaluation measured
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -19,11 +20,16 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from models.recipes import ARCHITECTURES, built, configured
+from models.recipes import ARCHITECTURES, RECIPES, built, configured
 
 FORMAT = 1
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,47}")
 WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"
+ABLE = {
+    architecture: sorted({ask for row in RECIPES.values() if row.architecture == architecture for ask in row.asks})
+    for architecture in ARCHITECTURES
+}
+"""What each architecture can be asked, by the names of the service's routes."""
 
 
 class CheckpointError(Exception):
@@ -77,16 +83,21 @@ def save(folder: Path, description: Description, weights: dict[str, Tensor], hal
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Writes beside and renames over, so that no half-written file is ever seen."""
+    """Writes beside and renames over, so that no half-written file is ever seen; what fails leaves nothing beside."""
     beside = path.with_name(path.name + ".new")
-    beside.write_bytes(data)
-    beside.replace(path)
+    try:
+        beside.write_bytes(data)
+        beside.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
 
 
 def describe(folder: Path) -> Description:
     """Reads `config.json` alone. Raises CheckpointError."""
     try:
-        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        values = of_kinds(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
         description = Description(**(values | {"asks": tuple(values["asks"])}))
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder.name}: no {CONFIG}") from error
@@ -95,14 +106,42 @@ def describe(folder: Path) -> Description:
     return checked(description, folder.name)
 
 
+KINDS: dict[str, tuple[type, str]] = {
+    "name": (str, "text"),
+    "version": (str, "text"),
+    "recipe": (str, "text"),
+    "architecture": (str, "text"),
+    "asks": (list, "a list"),
+    "config": (dict, "an object"),
+    "training": (dict, "an object"),
+    "sha256": (str, "text"),
+    "format": (int, "a whole number"),
+}
+"""What JSON has for each of the fields, and what people call that."""
+
+
+def of_kinds(values: Any) -> Any:
+    """What `config.json` holds, if each value is of its kind. Raises ValueError."""
+    if not isinstance(values, dict):
+        raise ValueError("it is no JSON object")
+    for name, (kind, called) in KINDS.items():
+        if name in values and not isinstance(values[name], kind):
+            raise ValueError(f"{name} must be {called}, not {json.dumps(values[name])}")
+    return values
+
+
 def checked(description: Description, where: str) -> Description:
     """The description, if a reader of this format can use it."""
     if description.format != FORMAT:
         raise CheckpointError(f"{where}: format {description.format}, and this program reads {FORMAT}")
     if description.architecture not in ARCHITECTURES:
         raise CheckpointError(f"{where}: unknown architecture {description.architecture!r}")
-    if not NAME.fullmatch(str(description.name)) or not NAME.fullmatch(str(description.version)):
+    if not NAME.fullmatch(description.name) or not NAME.fullmatch(description.version):
         raise CheckpointError(f"{where}: names and versions are made of a-z, 0-9, dot, dash and underscore")
+    able = ABLE[description.architecture]
+    if unknown := [ask for ask in description.asks if ask not in able]:
+        known = f"{description.architecture} can be asked to {' or '.join(able)}"
+        raise CheckpointError(f"{where}: {known}, not to {', '.join(map(str, unknown))}")
     return description
 
 
@@ -126,11 +165,25 @@ def network_of(description: Description, data: bytes, where: str) -> nn.Module:
             network = built(description.architecture, configured(description.architecture, description.config))
         network.load_state_dict(tensors, assign=True)
     except (ValueError, RuntimeError, TypeError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{where}: the weights don't fit the config: {error}") from error
+        raise CheckpointError(f"{where}: the weights don't fit the config: {in_a_line(error)}") from error
     return network.requires_grad_(False)
 
 
+def in_a_line(error: Exception, longest: int = 300) -> str:
+    """What an error says, without its line breaks and its tail: PyTorch lists every tensor that doesn't fit."""
+    told = " ".join(str(error).split())
+    return told if len(told) <= longest else f"{told[:longest]} ..."
+
+
 def metrics(folder: Path) -> dict[str, Any]:
-    """What was measured of it; empty where nothing was."""
+    """What was measured of it; empty where nothing was. Raises CheckpointError."""
     path = folder / METRICS
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{folder.name}: {METRICS} can't be read: {error}") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{folder.name}: {METRICS} is no JSON object")
+    return values

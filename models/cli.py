@@ -5,25 +5,39 @@ argparse, because training must run where only torch, numpy, safetensors, Pillow
 
 import argparse
 import json
+import re
+import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 from tqdm import tqdm
 
 from models import catalog, checkpoints, images, inference, noise, sampling, training
 from models.catalog import SHIPPED, Catalog, UnknownModel
-from models.checkpoints import CheckpointError
+from models.checkpoints import CheckpointError, Model
 from models.data import DataError
 from models.images import FORMATS, Picture, PictureError
+from models.inference import Session
 from models.recipes import RECIPES
 from models.training import Stopped
 
-MISTAKES = (CheckpointError, DataError, PictureError, UnknownModel, ValueError, OSError, ArithmeticError)
+MISTAKES = (
+    CheckpointError,
+    DataError,
+    PictureError,
+    UnknownModel,
+    ValueError,
+    OSError,
+    ArithmeticError,
+    MemoryError,
+    torch.OutOfMemoryError,
+)
 """What a user can do something about; told in a sentence. Anything else is our own mistake, and shows its trace."""
+SEED_BITS = 63
 
 Verb = Callable[[argparse.Namespace], int]
 
@@ -44,13 +58,22 @@ def run(commands: argparse.ArgumentParser, argv: list[str] | None) -> int:
     except KeyboardInterrupt:
         return 130
     except MISTAKES as error:
-        print(f"{commands.prog}: {error}", file=sys.stderr)
+        print(f"{commands.prog}: {told(error)}", file=sys.stderr)
         return 1
 
 
-def parser(program: str, shelf: Path | None = None) -> argparse.ArgumentParser:
-    """The command line of the verbs below; `shelf` is where checkpoints are kept; None must be told."""
+def told(error: BaseException) -> str:
+    """What went wrong, in a sentence: of the system's errors, without their number."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def parser(program: str, shelf: Path | None = None, graphs: Path | None = None) -> argparse.ArgumentParser:
+    """The command line of the verbs below; `shelf` is where checkpoints are kept, which must be told where it is None;
+    `graphs` where compiled graphs are kept."""
     commands = argparse.ArgumentParser(program, description="Trains autoencoders on pictures and asks them.")
+    commands.set_defaults(graphs=graphs)
     told = f"folder of trained checkpoints (default: {shelf})" if shelf else "folder of trained checkpoints"
     commands.add_argument("--shelf", type=Path, default=shelf, required=shelf is None, metavar="FOLDER", help=told)
     verbs = commands.add_subparsers(required=True, metavar="VERB")
@@ -73,10 +96,10 @@ def add_train(one: argparse.ArgumentParser) -> None:
     one.add_argument("--minutes", type=above_zero, help="stop after so many minutes of training")
     one.add_argument("--batch", type=positive, help="pictures or crops in a step (default: the recipe's)")
     one.add_argument("--rate", type=above_zero, help="learning rate at its highest (default: the recipe's)")
-    one.add_argument("--size", type=positive, help="side in pixels that pictures are brought to, or of crops")
+    one.add_argument("--size", type=side, help="side in pixels that pictures are brought to, or of crops")
     one.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the network")
-    one.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: 0)")
-    one.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
+    one.add_argument("--seed", type=seed, default=0, help="of everything that is drawn (default: 0)")
+    one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
     one.add_argument(
         "--compile", choices=("auto", "on", "off"), default="auto", help="compile the network (default: auto)"
     )
@@ -92,7 +115,7 @@ def train(asked: argparse.Namespace) -> int:
     Interrupted (Ctrl-C, SIGTERM, a lost machine), the same command goes on where it was.
     """
     shelf = Catalog.of(SHIPPED, asked.shelf)
-    name = asked.name or asked.recipe
+    name = asked.recipe if asked.name is None else asked.name
     if not checkpoints.NAME.fullmatch(name):
         raise ValueError(f"a name is made of a-z, 0-9, dot, dash and underscore; {name!r} is not")
     version = shelf.next_version(name)
@@ -137,7 +160,7 @@ def settings(pairs: list[str]) -> dict[str, Any]:
 def add_evaluate(one: argparse.ArgumentParser) -> None:
     one.add_argument("model", help="name, or name@version")
     one.add_argument("--data", type=Path, required=True, help="test pictures: a folder, a zip, idx files or .npz")
-    one.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
+    one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
     one.add_argument("--tile", type=positive, default=512, help="longest side of a tile (default: 512)")
     one.add_argument("--limit", type=positive, default=0, help="measure on the first so many pictures alone")
 
@@ -164,52 +187,78 @@ def add_denoise(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--format", choices=sorted(FORMATS), help="of the answers (default: as the name of OUT says, or IN's)"
     )
-    one.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
+    one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
     one.add_argument("--tile", type=positive, default=512, help="longest side of a tile (default: 512)")
 
 
 def denoise(asked: argparse.Namespace) -> int:
     """Take the noise out of a picture, or of all pictures in a folder."""
-    loaded = checkpoints.load(able(asked, "denoise").folder)
-    network = inference.prepared(loaded.network, inference.chosen_device(asked.device))
+    entry = able(asked, "denoise")
+    pairs = apart(targets(asked.source, asked.target, asked.format))
+    session = session_of(checkpoints.load(entry.folder), asked)
     failed = []
-    pairs = list(targets(asked.source, asked.target, asked.format))
     for source, target in (bar := tqdm(pairs, unit="picture", disable=len(pairs) == 1)):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(cleaned(network, source.read_bytes(), target, asked))
-        except (PictureError, inference.WrongSize, OSError) as error:
-            failed.append(f"{source}: {error}")
+            keep(target, cleaned(session, source.read_bytes(), target, asked))
+        except (PictureError, inference.WrongSize, inference.NotFinite, OSError) as error:
+            failed.append(f"{source}: {told(error)}")
             bar.write(failed[-1], file=sys.stderr)
     if len(pairs) > 1 and failed:
         print(f"{len(failed)} of {len(pairs)} pictures could not be done", file=sys.stderr)
     return 1 if failed else 0
 
 
-def cleaned(network: Any, data: bytes, target: Path, asked: argparse.Namespace) -> bytes:
+def cleaned(session: Session, data: bytes, target: Path, asked: argparse.Namespace) -> bytes:
     """One picture's bytes, cleaned, with what its camera noted of it."""
     picture = images.read(data)
     sigma = 0.0
-    if network.needs.level:
+    if session.needs.level:
         sigma = noise.estimate(picture.pixels) if asked.sigma is None else asked.sigma
-    pixels = inference.restored(network, picture.pixels, sigma, inference.tiling_for(network.needs, asked.tile))
+    pixels = inference.restored(session, picture.pixels, sigma, inference.tiling_for(session.needs, asked.tile))
     written = asked.format or format_named(target) or picture.format
     return images.write(replace(picture, pixels=pixels), written, metadata=images.exif_of(data))
 
 
 def targets(source: Path, target: Path, form: str | None) -> Iterator[tuple[Path, Path]]:
-    """Each picture, and where its answer goes. Raises DataError where there is none."""
+    """Each picture, and where its answer goes; what lies in OUT is not taken from IN. Raises DataError for none."""
     suffix = FORMATS[form].suffixes[0] if form else None
     if source.is_file():
         to_folder = target.is_dir() or not target.suffix
         yield source, (target / source.name).with_suffix(suffix or source.suffix) if to_folder else target
         return
     known = {suffix for one in FORMATS.values() for suffix in one.suffixes}
-    found = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in known]
+    found = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in known and not path.is_dir()]
+    if source.resolve() in target.resolve().parents:
+        found = [path for path in found if target.resolve() not in path.resolve().parents]
     if not found:
         raise DataError(f"no pictures in {source}" if source.exists() else f"there is no {source}")
+    if target.is_file():
+        raise DataError(f"{source} is a folder, so its answers need a folder; {target} is a file")
+    if target.resolve() == source.resolve():
+        raise DataError(f"{source} and {target} are the same folder; name another for the answers")
     for path in found:
         yield path, (target / path.relative_to(source)).with_suffix(suffix or path.suffix)
+
+
+def apart(pairs: Iterable[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """The same, found to be safe: no answer takes the place of a picture or of another answer. Raises DataError."""
+    pairs = list(pairs)
+    sources = {source.resolve() for source, _ in pairs}
+    taken: dict[Path, Path] = {}
+    for source, target in pairs:
+        place = target.resolve()
+        if place in sources:
+            raise DataError(f"the answer to {source} would overwrite {target}, which is to be read; name another OUT")
+        if place in taken:
+            raise DataError(f"the answers to {taken[place]} and {source} would both be {target}; rename one of them")
+        taken[place] = source
+    return pairs
+
+
+def keep(target: Path, answer: bytes) -> None:
+    """Writes an answer whole or not at all; where `target` is a link, what it points to."""
+    checkpoints.replace_file(target.resolve(), answer)
 
 
 def format_named(path: Path) -> str | None:
@@ -223,32 +272,50 @@ def add_sample(one: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--model", default="digits-vae", help="name, or name@version (default: digits-vae)")
     one.add_argument("-n", type=positive, default=16, help="how many (default: 16)")
-    one.add_argument("--seed", type=int, default=0, help="picture i of a seed is always the same (default: 0)")
+    one.add_argument("--seed", type=seed, help="picture i of a seed is always the same (default: drawn, and told)")
     one.add_argument("--temperature", type=temperature, default=1.0, help="0 to 2: lower is tamer (default: 1)")
-    one.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
+    one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
 
 
 def sample(asked: argparse.Namespace) -> int:
     """Draw new pictures from a variational autoencoder."""
-    network: Any = checkpoints.load(able(asked, "sample").folder).network
-    network = inference.prepared(network, inference.chosen_device(asked.device))
-    codes = sampling.draw_codes(network.needs.latent, asked.seed, 0, asked.n, asked.temperature)
-    size = inference.DECODE_BATCH
-    pictures = np.concatenate([inference.decode_codes(network, codes[i : i + size]) for i in range(0, asked.n, size)])
-    if form := format_named(asked.target):
-        asked.target.write_bytes(images.write(Picture(sampling.grid(pictures)), form))
+    session = session_of(checkpoints.load(able(asked, "sample").folder), asked)
+    form = format_named(asked.target)
+    (asked.target.parent if form else asked.target).mkdir(parents=True, exist_ok=True)
+    codes = sampling.draw_codes(session.needs.latent or 0, seed_of(asked), 0, asked.n, asked.temperature)
+    pictures = inference.decode_codes(session, codes)
+    if form:
+        keep(asked.target, images.write(Picture(sampling.grid(pictures)), form))
         return 0
-    asked.target.mkdir(parents=True, exist_ok=True)
     for number, picture in enumerate(pictures):
-        (asked.target / f"{number:06d}.png").write_bytes(images.write(Picture(picture), "png"))
+        keep(asked.target / f"{number:06d}.png", images.write(Picture(picture), "png"))
     return 0
+
+
+def seed_of(asked: argparse.Namespace) -> int:
+    """The seed asked for; else one that is drawn, and told so that the same pictures can be asked for again."""
+    if asked.seed is not None:
+        return asked.seed
+    drawn = secrets.randbits(SEED_BITS)
+    print(f"seed {drawn}", file=sys.stderr)
+    return drawn
+
+
+def session_of(model: Model, asked: argparse.Namespace) -> Session:
+    """The model ready to be asked on the device asked for."""
+    described = model.description
+    return Session(
+        model.network, inference.chosen_device(asked.device), described.title, described.sha256, asked.graphs
+    )
 
 
 def able(asked: argparse.Namespace, task: str) -> catalog.Entry:
     """The model asked for, if it can do what it is asked."""
     entry = Catalog.of(SHIPPED, asked.shelf).find(asked.model)
     if task not in entry.description.asks:
-        raise ValueError(f"{entry.description.title} can't {task}; it can: {', '.join(entry.description.asks)}")
+        raise ValueError(
+            f"{entry.description.title} can't {task}; it can: {', '.join(entry.description.asks) or 'nothing'}"
+        )
     return entry
 
 
@@ -268,11 +335,49 @@ def models(asked: argparse.Namespace) -> int:
     return 0
 
 
+def add_prepare(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
+
+
+def prepare(asked: argparse.Namespace) -> int:
+    """Compile the models ahead, so that the service starts sooner.
+
+    What is made is kept in the cache (DENOIR_CACHE); without this, the first start makes it.
+    """
+    if asked.graphs is None:
+        raise ValueError("there is no cache to keep compiled models in")
+    asked.graphs.mkdir(parents=True, exist_ok=True)
+    for title, entry in sorted(Catalog.of(SHIPPED, asked.shelf).entries.items()):
+        session = session_of(checkpoints.load(entry.folder), asked)
+        session.prepare(entry.description.asks)
+        print(f"{title}: {', '.join(sorted(session.programs))}, {session.made}")
+    return 0
+
+
 def positive(text: str) -> int:
     """A whole number above 0."""
     if (value := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
+
+
+def side(text: str) -> int:
+    """Pixels."""
+    return int(between(str(positive(text)), 1, 4096))
+
+
+def seed(text: str) -> int:
+    """A whole number of 63 bits."""
+    if not 0 <= (value := int(text)) < 2**SEED_BITS:
+        raise argparse.ArgumentTypeError(f"{text} is not within 0 and {2**SEED_BITS - 1}")
+    return value
+
+
+def device(text: str) -> str:
+    """A device by name; whether it is there is found out later."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text} is not auto, cpu, cuda or cuda:N")
+    return text
 
 
 def above_zero(text: str) -> float:
@@ -303,4 +408,5 @@ VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Verb]] = {
     "denoise": (add_denoise, denoise),
     "sample": (add_sample, sample),
     "models": (add_models, models),
+    "prepare": (add_prepare, prepare),
 }

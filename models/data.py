@@ -23,6 +23,8 @@ from models.types import Batch, Picture8
 HELD_OUT = 0.05
 """Share of a set without a test part of its own that is never trained on, to choose and to report by."""
 SUFFIXES = {suffix for known in images.FORMATS.values() for suffix in known.suffixes}
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What unpacking damaged files ends in; RuntimeError for a zip with a password, or packed in an unknown way."""
 
 
 class DataError(Exception):
@@ -46,6 +48,15 @@ class Pictures:
         sizes = {(picture.shape[1], picture.shape[2]) for picture in self.train + self.held_out}
         return sizes.pop() if len(sizes) == 1 else None
 
+    @property
+    def fingerprint(self) -> str:
+        """How many there are, and a sum over their pixels: another set, order or parting has another."""
+        total = 0
+        for picture in self.train + self.held_out:
+            total = zlib.crc32(f"{tuple(picture.shape)}".encode(), total)
+            total = zlib.crc32(picture.cpu().numpy().tobytes(), total)
+        return f"{len(self.train)} + {len(self.held_out)} ({total:08x})"
+
     def to(self, device: torch.device) -> "Pictures":
         """The same pictures on a device, so that crops are cut there."""
         return Pictures([p.to(device) for p in self.train], [p.to(device) for p in self.held_out])
@@ -58,7 +69,7 @@ def load(path: Path) -> Pictures:
     """
     if path.is_dir() and (packed := sorted(path.glob("train-images*idx3*"))):
         return from_idx(packed[0])
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return from_npz(path)
     return from_files(files_of(path), str(path))
 
@@ -129,7 +140,7 @@ def files_of(path: Path) -> Iterator[tuple[str, bytes]]:
         raise DataError(f"there is no {path}")
     if path.is_dir():
         return files_of_folder(path)
-    return files_of_zip(path) if path.suffix == ".zip" else iter([(path.name, path.read_bytes())])
+    return files_of_zip(path) if path.suffix.lower() == ".zip" else iter([(path.name, path.read_bytes())])
 
 
 def files_of_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -140,58 +151,80 @@ def files_of_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def files_of_zip(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and bytes of a zip's picture files, in the order of their names."""
-    with zipfile.ZipFile(path) as packed:
-        for name in sorted(packed.namelist()):
-            if Path(name).suffix.lower() in SUFFIXES:
-                yield name, packed.read(name)
+    """Names and bytes of a zip's picture files, in the order of their names. Raises DataError for a damaged zip."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            for name in sorted(packed.namelist()):
+                if Path(name).suffix.lower() in SUFFIXES:
+                    yield name, packed.read(name)
+    except DAMAGED as error:
+        raise DataError(f"{path.name} can't be unpacked: {error}") from error
 
 
 def from_idx(train: Path) -> Pictures:
     """The training part of MNIST and its like; its last twelfth is held out, to choose by in the test part's stead."""
-    pictures = read_idx(train)
+    pictures = list(read_idx(train))
     cut = len(pictures) - max(1, len(pictures) // 12)
-    return Pictures(list(pictures[:cut]), list(pictures[cut:]))
+    return Pictures(*at_least_one(pictures[:cut], pictures[cut:]))
 
 
 def read_idx(path: Path) -> Tensor:
     """`n 1 h w` uint8 out of one idx file of pictures, gzipped or not."""
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (*DAMAGED, gzip.BadGzipFile) as error:
+        raise DataError(f"{path.name} can't be unpacked: {error}") from error
     if len(data) < 16 or data[:4] != b"\x00\x00\x08\x03":
         raise DataError(f"{path.name} is no idx file of 8-bit pictures")
     count, height, width = struct.unpack(">3I", data[4:16])
     if len(data) != 16 + count * height * width:
         raise DataError(f"{path.name} is shorter or longer than it says")
+    if len(data) == 16:
+        raise DataError(f"{path.name} has no pictures in it")
     pixels = np.frombuffer(data, np.uint8, offset=16).reshape(count, 1, height, width)
     return torch.from_numpy(pixels.copy())
 
 
 def from_npz(path: Path) -> Pictures:
     """Arrays `train_images` and, if there, `val_images`: `n h w` or `n h w c`, uint8 (as MedMNIST packs them)."""
-    with np.load(path, allow_pickle=False) as arrays:
-        if "train_images" not in arrays:
-            raise DataError(f"{path.name} has no array `train_images`")
-        train = list(stacked(arrays["train_images"]))
-        held_out = list(stacked(arrays["val_images"])) if "val_images" in arrays else []
-    return same_channels(*at_least_one(train, held_out))
+    arrays = arrays_of(path, "train_images", "val_images")
+    return same_channels(*at_least_one(list(arrays["train_images"]), list(arrays.get("val_images", []))))
+
+
+def arrays_of(path: Path, needed: str, *others: str) -> dict[str, Tensor]:
+    """Arrays of an .npz as pictures `n c h w`: the one that is needed, and those of the others that are there.
+
+    Raises DataError.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as packed:
+            arrays = {name: packed[name] for name in (needed, *others) if name in packed}
+    except FileNotFoundError as error:
+        raise DataError(f"there is no {path}") from error
+    except TypeError as error:
+        raise DataError(f"{path.name} holds a single array without a name; an .npz was expected") from error
+    except (*DAMAGED, ValueError) as error:
+        raise DataError(f"{path.name} can't be read as packed arrays: {error}") from error
+    if needed not in arrays:
+        raise DataError(f"{path.name} has no array `{needed}`")
+    return {name: stacked(pixels) for name, pixels in arrays.items()}
 
 
 def test_part(path: Path) -> list[Picture8]:
     """The test pictures of a set that sets them apart (idx files, .npz); of any other folder or zip, all pictures."""
     if path.is_dir() and (packed := sorted(path.glob("t10k-images*idx3*"))):
         return list(read_idx(packed[0]))
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
-            return list(stacked(arrays["test_images"]))
+    if path.suffix.lower() == ".npz":
+        return list(arrays_of(path, "test_images")["test_images"])
     pictures = from_files(files_of(path), str(path))
     return pictures.train + pictures.held_out
 
 
 def stacked(pixels: np.ndarray) -> Tensor:
-    """`n h w` or `n h w c` uint8 -> `n c h w`."""
-    if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4):
-        raise DataError("packed pictures must be uint8, `n h w` or `n h w c`")
+    """`n h w` or `n h w c` uint8, c 1 or 3 -> `n c h w`. Raises DataError."""
     pixels = pixels[..., None] if pixels.ndim == 3 else pixels
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] not in (1, 3) or not pixels.size:
+        raise DataError("packed pictures must be uint8, `n h w` or `n h w c`, with c 1 or 3, and at least one")
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 
 
@@ -206,7 +239,8 @@ class View(Protocol):
 
 @dataclass(frozen=True)
 class Crops:
-    """Square crops at random places, turned and mirrored; held out, the middle crop of each picture.
+    """Square crops at random places, turned and mirrored; held out, the middle of each picture: as many whole crops as
+    fit, up to two by two. Pictures that no crop fits into are left out.
 
     Each pixel of the set is about equally likely: pictures are drawn by their area. `grey` is the share of crops whose
     colour is taken away, so that a network for colour pictures learns grey ones as well.
@@ -216,10 +250,17 @@ class Crops:
     side: int
     grey: float = 0.0
 
-    def __post_init__(self) -> None:
-        smallest = min(min(picture.shape[1:]) for picture in self.pictures.train)
-        if smallest < self.side:
-            raise DataError(f"crops of {self.side} px don't fit the smallest picture, {smallest} px on its short side")
+    @classmethod
+    def of(cls, pictures: Pictures, side: int, grey: float = 0.0) -> "Crops":
+        """Crops of the pictures that are large enough; how many are left out is said. Raises DataError if all are."""
+        train, held_out = ([p for p in part if short_side(p) >= side] for part in (pictures.train, pictures.held_out))
+        everything = pictures.train + pictures.held_out
+        if not train + held_out:
+            largest = max(map(short_side, everything))
+            raise DataError(f"crops of {side} px fit into no picture: the largest has {largest} px on its short side")
+        if left_out := len(everything) - len(train) - len(held_out):
+            print(f"left out {left_out} pictures that are smaller than a crop of {side} px")
+        return cls(Pictures(*at_least_one(train, held_out)), side, grey)
 
     def draw(self, batch: int, generator: Generator) -> Batch:
         areas = torch.tensor([float(p.shape[1] * p.shape[2]) for p in self.pictures.train])
@@ -241,7 +282,7 @@ class Crops:
 
     def held_out(self) -> Iterator[Batch]:
         for picture in self.pictures.held_out:
-            height, width = (min(size, 2 * self.side) // 16 * 16 for size in picture.shape[1:])
+            height, width = (min(size // self.side, 2) * self.side for size in picture.shape[1:])
             y, x = (picture.shape[1] - height) // 2, (picture.shape[2] - width) // 2
             yield as_floats(picture[None, :, y : y + height, x : x + width])
 
@@ -266,6 +307,11 @@ class Wholes:
     def held_out(self) -> Iterator[Batch]:
         for start in range(0, len(self.rest), 500):
             yield as_floats(self.rest[start : start + 500])
+
+
+def short_side(picture: Picture8) -> int:
+    """In pixels."""
+    return min(picture.shape[1:])
 
 
 def covering(picture: Picture8, size: tuple[int, int]) -> Picture8:

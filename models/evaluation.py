@@ -18,14 +18,16 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from tqdm import tqdm
 
 from models import checkpoints, data, images, inference, noise, sampling
+from models.catalog import SHIPPED
 from models.checkpoints import Model
 from models.corruptions import Corruption, Dropout, Gaussian, Nothing, SaltPepper, Spoilt
 from models.data import Wholes, as_floats
+from models.inference import Session
 from models.objectives import Elbo, divergence
 from models.recipes import RECIPES
 from models.restore import Tiling
 from models.scores import mean_squared_error, psnr
-from models.types import Batch, Picture8, Pixels
+from models.types import GREY_LEVELS, Batch, Picture8, Pixels
 
 LEVELS = (5.0, 15.0, 25.0, 50.0, 75.0)
 """Noise levels that a restorer of photographs is measured at, in grey levels."""
@@ -62,25 +64,25 @@ def evaluate(folder: Path, path: Path, device: str = "auto", tile: int = 512, li
 
     `limit` takes the first so many pictures alone. Raises CheckpointError, DataError.
     """
-    model = checkpoints.load(folder)
-    network = inference.prepared(model.network, inference.chosen_device(device))
     pictures = data.test_part(path)[: limit or None]
-    report = protocol_of(model)(Model(model.description, network), pictures, tile)
+    checkpoints.metrics(folder)  # what can't be added to is told now and not after the measuring
+    model = checkpoints.load(folder)
+    session = Session(model.network, inference.chosen_device(device), model.description.title)
+    report = protocol_of(model)(model, session, pictures, tile)
     keep(folder, path.name, len(pictures), report)
     return report
 
 
-def protocol_of(model: Model) -> Callable[[Model, list[Picture8], int], Report]:
+def protocol_of(model: Model) -> Callable[[Model, Session, list[Picture8], int], Report]:
     """How a model is measured, told by what it can be asked and what it needs."""
     if "sample" in model.description.asks:
         return as_sampler
     return by_level if model.network.needs.level else by_corruption
 
 
-def by_level(model: Model, pictures: list[Picture8], tile: int) -> Report:
+def by_level(model: Model, session: Session, pictures: list[Picture8], tile: int) -> Report:
     """PSNR and SSIM at each level of Gaussian noise, clipped and rounded to 8 bits; noise of picture i from seed i."""
-    network: Any = model.network
-    tiling = inference.tiling_for(network.needs, tile)
+    tiling = inference.tiling_for(session.needs, tile)
     table: list[Row] = []
     seconds = megapixels = 0.0
     shown: list[Pixels] = []
@@ -89,10 +91,10 @@ def by_level(model: Model, pictures: list[Picture8], tile: int) -> Report:
         for number, picture in enumerate(tqdm(pictures, desc=f"noise {sigma:g}", leave=False)):
             noisy = spoilt_pixels(picture, Gaussian(sigma, sigma), number)
             began = time.monotonic()
-            told = inference.restored(network, noisy, sigma, tiling)
+            told = inference.restored(session, noisy, sigma, tiling)
             seconds, megapixels = seconds + time.monotonic() - began, megapixels + noisy[..., 0].size / 1e6
             level = noise.estimate(noisy)
-            estimated = inference.restored(network, noisy, level, tiling)
+            estimated = inference.restored(session, noisy, level, tiling)
             compared = {"noisy": noisy, "told": told, "estimated": estimated}
             for name, value in compare(picture, compared).items():
                 scores.setdefault(name, []).append(value)
@@ -102,7 +104,7 @@ def by_level(model: Model, pictures: list[Picture8], tile: int) -> Report:
         row: Row = {"sigma": sigma}
         table.append(row | {name: float(np.mean(values)) for name, values in scores.items()})
     figures = {"seconds_per_megapixel": seconds / megapixels, "threads": torch.get_num_threads()}
-    return Report(table, figures | {"device": str(inference.device_of(network))}, contact(shown))
+    return Report(table, figures | {"device": str(session.device)}, contact(shown))
 
 
 def compare(clean: Picture8, restored: dict[str, Pixels]) -> dict[str, float]:
@@ -118,9 +120,8 @@ def compare(clean: Picture8, restored: dict[str, Pixels]) -> dict[str, float]:
     return scores
 
 
-def by_corruption(model: Model, pictures: list[Picture8], tile: int) -> Report:
+def by_corruption(model: Model, session: Session, pictures: list[Picture8], tile: int) -> Report:
     """Mean squared error (of pixels in [0, 1]) and PSNR, before and after, for each kind of damage; seed 0."""
-    network: Any = model.network
     clean = whole(model, pictures)
     table: list[Row] = []
     shown: list[Pixels] = []
@@ -129,7 +130,7 @@ def by_corruption(model: Model, pictures: list[Picture8], tile: int) -> Report:
             clean, lambda part, at, how=corruption: how(as_floats(part), Generator().manual_seed(at)).pixels
         )
         pixels = to_pixels(noisy)
-        restored = np.concatenate([restore_chunk(network, pixels[at : at + CHUNK]) for at in chunks(pixels)])
+        restored = np.concatenate([restore_chunk(session, pixels[at : at + CHUNK]) for at in chunks(pixels)])
         before, after = (mean_squared_error(batch, as_floats(clean)) for batch in (noisy, floats_of_many(restored)))
         row: Row = {"damage": name, "MSE in": float(before.mean()), "MSE out": float(after.mean())}
         table.append(row | {"PSNR in": decibels(before), "PSNR out": decibels(after)})
@@ -137,9 +138,9 @@ def by_corruption(model: Model, pictures: list[Picture8], tile: int) -> Report:
     return Report(table, {"score": "PSNR of the mean squared error over the set"}, contact(shown, columns=10))
 
 
-def restore_chunk(network: Any, pixels: Pixels) -> Pixels:
+def restore_chunk(session: Session, pixels: Pixels) -> Pixels:
     """Small whole pictures `b h w c` through a network that is told no level."""
-    return inference.restore_tiles(network, pixels, np.zeros(len(pixels)))
+    return inference.restore_tiles(session, pixels, np.zeros(len(pixels)))
 
 
 def decibels(errors: Tensor) -> float:
@@ -148,16 +149,16 @@ def decibels(errors: Tensor) -> float:
 
 
 @torch.inference_mode()
-def as_sampler(model: Model, pictures: list[Picture8], tile: int) -> Report:
+def as_sampler(model: Model, session: Session, pictures: list[Picture8], tile: int) -> Report:
     """The evidence lower bound in nats a picture, one draw of the code each (seed 0), and samples of seed 0."""
-    network: Any = model.network
+    network = session.network
     clean = whole(model, pictures)
     likelihood = model.description.config["likelihood"]
     sums: dict[str, float] = {}
     means: list[Tensor] = []
     rates = torch.zeros(network.needs.latent)
     for at in chunks(clean):
-        batch = as_floats(clean[at : at + CHUNK]).to(inference.device_of(network))
+        batch = as_floats(clean[at : at + CHUNK]).to(session.device)
         generator = Generator(batch.device).manual_seed(at)
         parts = Elbo(likelihood)(network, batch, Spoilt(batch, batch.new_zeros(len(batch))), generator)
         for name, value in parts.items():
@@ -169,7 +170,7 @@ def as_sampler(model: Model, pictures: list[Picture8], tile: int) -> Report:
     figures["active_units"] = int((torch.cat(means).var(0) > 0.01).sum())
     figures["latent"] = network.needs.latent
     codes = sampling.draw_codes(network.needs.latent, 0, 0, 64)
-    drawn = np.concatenate([inference.decode_codes(network, codes[at : at + 16]) for at in range(0, 64, 16)])
+    drawn = inference.decode_codes(session, codes)
     table: list[Row] = [
         {"dimension": str(k), "KL": float(rate)} for k, rate in enumerate(rates.sort(descending=True)[0])
     ]
@@ -201,7 +202,7 @@ def chunks(pictures: Any) -> Iterator[int]:
 
 def to_pixels(batch: Batch) -> Pixels:
     """`b c h w` in [0, 1] -> `b h w c` uint8."""
-    return inference.to_pixels(batch, np.dtype(np.uint8))
+    return batch.clamp(0, 1).mul(GREY_LEVELS).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def floats_of(pixels: Pixels) -> Batch:
@@ -239,12 +240,16 @@ def rounded(value: Any) -> Any:
 
 
 def card(folder: Path, metrics: dict[str, Any]) -> str:
-    """The model card: what it is, how it was trained, what was measured, in the hub's form."""
+    """The model card: what it is, how it was trained, what was measured, in the hub's form.
+
+    Only the weights that ship are known to be under a licence; what others train is theirs to license.
+    """
+    licence = "license: cc-by-sa-4.0\n" if folder.resolve().is_relative_to(SHIPPED.resolve()) else ""
     described = checkpoints.describe(folder)
     trained = "\n".join(f"- {name}: {value}" for name, value in described.training.items() if value is not None)
     recipe = RECIPES.get(described.recipe)
     lines = [
-        "---\nlicense: cc-by-sa-4.0\nlibrary_name: denoir\ntags: [image-restoration, autoencoder]\n---",
+        f"---\n{licence}library_name: denoir\ntags: [image-restoration, autoencoder]\n---",
         f"# {described.title}\n",
         f"Recipe `{described.recipe}`, architecture `{described.architecture}`: `{json.dumps(described.config)}`.",
         f"Can be asked to: {', '.join(described.asks)}.\n",
@@ -275,24 +280,23 @@ def shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def measured_halo(model: Model, pictures: list[Picture8], tile: int, sigmas: tuple[float, ...]) -> dict[int, float]:
+def measured_halo(session: Session, pictures: list[Picture8], tile: int, sigmas: tuple[float, ...]) -> dict[int, float]:
     """For each halo, the largest difference in grey levels of a tiled answer to a whole one."""
-    network: Any = model.network
-    needs = network.needs
+    needs = session.needs
     worst: dict[int, float] = {}
     for halo in range(needs.multiple, needs.halo + 1, needs.multiple):
         for number, picture in enumerate(pictures):
             for sigma in sigmas:
                 worst[halo] = max(
-                    worst.get(halo, 0.0), seam(network, picture, sigma, number, Tiling(tile, halo, needs.multiple))
+                    worst.get(halo, 0.0), seam(session, picture, sigma, number, Tiling(tile, halo, needs.multiple))
                 )
     return worst
 
 
-def seam(network: Any, picture: Picture8, sigma: float, seed: int, tiling: Tiling) -> float:
+def seam(session: Session, picture: Picture8, sigma: float, seed: int, tiling: Tiling) -> float:
     """The largest difference, in grey levels, between a picture's tiled answer and its whole one, before rounding."""
     noisy = spoilt_pixels(picture, Gaussian(sigma, sigma), seed).astype(np.uint16) * 257
     longest = -(-max(noisy.shape[:2]) // tiling.multiple) * tiling.multiple
-    together = inference.restored(network, noisy, sigma, Tiling(longest, 0, tiling.multiple))
-    tiled = inference.restored(network, noisy, sigma, tiling)
+    together = inference.restored(session, noisy, sigma, Tiling(longest, 0, tiling.multiple))
+    tiled = inference.restored(session, noisy, sigma, tiling)
     return float(np.abs(together.astype(np.int32) - tiled.astype(np.int32)).max()) / 257

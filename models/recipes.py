@@ -4,15 +4,15 @@ A recipe is general: size and channels come from the data. A preset is a recipe 
 model was trained with.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from torch import nn
 
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.corruptions import Corruption, Dropout, Gaussian, Nothing, OneOf
-from models.objectives import Elbo, Objective, Restoration
+from models.objectives import LIKELIHOODS, Elbo, Objective, Restoration
 from models.unet import UNet, UNetConfig
 from models.vae import VAE, VAEConfig
 
@@ -32,10 +32,57 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
+@dataclass(frozen=True)
+class Number:
+    """A number from `low` to `high`, a whole one unless `parts`; where `many` is not 0, a list of up to so many."""
+
+    low: float
+    high: float
+    parts: bool = False
+    many: int = 0
+
+    def __contains__(self, value: Any) -> bool:
+        if not self.many:
+            return self.holds(value)
+        return isinstance(value, tuple) and 1 <= len(value) <= self.many and all(map(self.holds, value))
+
+    def holds(self, one: Any) -> bool:
+        # By type, because True is an int to isinstance.
+        return type(one) in ((int, float) if self.parts else (int,)) and self.low <= one <= self.high
+
+    def __str__(self) -> str:
+        kind = "number" if self.parts else "whole number"
+        told = f"a list of 1 to {self.many} {kind}s" if self.many else f"a {kind}"
+        return f"{told} from {self.low:g} to {self.high:g}"
+
+
+SETTINGS: dict[str, Container[Any]] = {
+    "channels": Number(1, 4),
+    "height": Number(1, 4096),
+    "width": Number(1, 4096),
+    "widths": Number(1, 100_000, many=8),
+    "blocks": Number(0, 64),
+    "unshuffle": Number(1, 16),
+    "halo": Number(0, 4096),
+    "code": Number(0, 100_000),
+    "latent": Number(1, 100_000),
+    "second_look": Number(0, 100_000),
+    "dropout": Number(0, 0.99, parts=True),
+    "likelihood": tuple(LIKELIHOODS),
+}
+"""What each setting of a network may be. The bounds are wide: they keep out what can't be computed at all."""
+
+
 def configured(architecture: str, values: dict[str, Any]) -> Any:
-    """The architecture's config from plain values, as JSON has them. Raises ValueError for a value it doesn't know."""
+    """The architecture's config from plain values, as JSON has them.
+
+    Raises ValueError for a setting that it doesn't have, or a value that the setting can't take.
+    """
     known = ARCHITECTURES[architecture].config
     listed = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    for name in listed.keys() & {one.name for one in fields(known)}:
+        if listed[name] not in SETTINGS[name]:
+            raise ValueError(f"{architecture}: {name} can't be {values[name]!r}; it may be {SETTINGS[name]}")
     try:
         return known(**listed)
     except TypeError as error:

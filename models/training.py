@@ -5,8 +5,10 @@ not. The state (weights, averaged weights, optimiser, step, seconds) is one safe
 """
 
 import contextlib
+import errno
 import json
 import math
+import os
 import shutil
 import signal
 import time
@@ -17,18 +19,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Generator, Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from models import checkpoints, data
-from models.checkpoints import Description
+from models.checkpoints import Description, Model
 from models.data import Crops, Pictures, View, Wholes
 from models.inference import chosen_device, has_bfloat16
 from models.objectives import Parts, total
 from models.recipes import RECIPES, Recipe, Schedule, built, configured
+from models.types import Needs
 
 SMALL_ENOUGH = 96
 """Pictures that share a size up to this side are learned as they are; larger ones are brought to the recipe's size."""
@@ -83,11 +86,12 @@ class Trainer:
         self.recipe = RECIPES[plan.recipe]
         self.device = chosen_device(plan.device)
         self.view = view_of(self.recipe, pictures.to(self.device), plan.size)
-        self.config = configured(self.recipe.architecture, settings_for(self.recipe, self.view) | plan.config)
+        self.config = configured(self.recipe.architecture, agreed(settings_for(self.recipe, self.view), plan.config))
+        start = checkpoints.load(plan.start_from) if plan.start_from else None
         torch.manual_seed(plan.seed)
-        network = built(self.recipe.architecture, self.config)
-        if plan.start_from:
-            network.load_state_dict(checkpoints.load(plan.start_from).network.state_dict())
+        network = begun(self.recipe.architecture, self.config, start)
+        check_crops(self.view, network.needs)
+        self.identity = identity(plan, pictures, start)
         self.network: Any = channels_last(network.to(self.device))
         self.averaged = AveragedModel(self.network, multi_avg_fn=averaging(plan.schedule.averaging))
         self.optimiser = torch.optim.AdamW(
@@ -106,8 +110,8 @@ class Trainer:
 
     @property
     def number(self) -> int:
-        """This step's seed, told by (seed, step) alone."""
-        return self.plan.seed * 1_000_003 + self.progress.step
+        """This step's seed, told by (seed, step) alone; 63 bits, whatever the run's seed."""
+        return (self.plan.seed * 1_000_003 + self.progress.step) % 2**63
 
     def step(self) -> Parts:
         """One step; returns the parts of the loss before it. A step that is not finite is skipped and counted."""
@@ -167,20 +171,25 @@ class Trainer:
         """Writes the state, whole or not at all."""
         self.plan.state.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
-        told = {"progress": json.dumps(asdict(self.progress)), "config": json.dumps(asdict(self.config))}
-        checkpoints.replace_file(self.plan.state / "state.safetensors", save_tensors(tensors, told))
+        told = {"progress": asdict(self.progress), "config": asdict(self.config), "run": self.identity}
+        written = {name: json.dumps(value) for name, value in told.items()}
+        checkpoints.replace_file(self.plan.state / "state.safetensors", save_tensors(tensors, written))
 
     def resume(self) -> bool:
-        """Reads the state, if there is one. Raises ValueError for one that belongs to another network."""
+        """Reads the state, if there is one. Raises ValueError for one that is of another run, or can't be read."""
         path = self.plan.state / "state.safetensors"
         if not path.exists():
             return False
-        with safe_open(path, "pt") as saved:
-            told = saved.metadata()
-            if json.loads(told["config"]) != json.loads(json.dumps(asdict(self.config))):
-                raise ValueError(f"the state in {self.plan.state} belongs to another network; name another --state")
-            self.take({name: saved.get_tensor(name) for name in saved.keys()})  # noqa: SIM118
-        self.progress = Progress(**json.loads(told["progress"]))
+        told, tensors = read_state(path)
+        # Older states don't say which run they are of: of those the network alone is compared.
+        now = asdict(self.config) | (self.identity if "run" in told else {})
+        if different := differences(told["config"] | told.get("run", {}), now):
+            raise ValueError(
+                f"the state in {self.plan.state} is of another run: {different}; ask as before to go on with it, "
+                "name another --state, or remove that folder"
+            )
+        self.take(tensors)
+        self.progress = Progress(**told["progress"])
         return True
 
     def tensors(self) -> dict[str, Tensor]:
@@ -221,18 +230,55 @@ class Trainer:
         )
 
 
+def identity(plan: Plan, pictures: Pictures, start: Model | None) -> dict[str, Any]:
+    """What makes a run this run and no other, beside its network. Limits are not in it: they may change on the way."""
+    crop = RECIPES[plan.recipe].crop
+    return {
+        "recipe": plan.recipe,
+        "seed": plan.seed,
+        "batch": plan.schedule.batch,
+        "rate": plan.schedule.rate,
+        "size": crop and (plan.size or crop),  # that of whole pictures is among the network's settings
+        "pictures": pictures.fingerprint,
+        "start_from": f"{start.description.title} ({start.description.sha256[:8]})" if start else None,
+    }
+
+
+def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a state says of itself, and its tensors. Raises ValueError."""
+    try:
+        with safe_open(path, "pt") as saved:
+            told = {name: json.loads(value) for name, value in (saved.metadata() or {}).items()}
+            tensors = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{path} can't be read: {error}; name another --state, or remove that file") from error
+    if not {"progress", "config"} <= told.keys():
+        raise ValueError(f"{path} is no state of a training; name another --state")
+    return told, tensors
+
+
+def differences(then: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs between two runs, in words; the recipe alone where that does, since much follows from it."""
+    now = json.loads(json.dumps(now))  # as `then` was: tuples are lists
+    names = [name for name in then | now if then.get(name) != now.get(name)]
+    names = ["recipe"] if "recipe" in names else names
+    return ", ".join(f"{name} was {json.dumps(then.get(name))} and is {json.dumps(now.get(name))}" for name in names)
+
+
 def train(plan: Plan, folder: Path) -> Description:
     """Trains (or goes on training) until a limit, then writes the averaged weights to `folder` as a checkpoint.
 
-    Raises DataError, ValueError for a plan that can't be, Stopped when told to stop before the end.
+    Raises DataError, ValueError for a plan that can't be, OSError where nothing can be written, all before the first
+    step; Stopped when told to stop before the end.
     """
     trainer = Trainer(plan, data.load(plan.data))
     resumed = trainer.resume()
+    check_writable(folder.parent)
+    trainer.save()  # so that a state that can't be written is told now and not after hours
     if not plan.quiet:
         print(opening(trainer, resumed), flush=True)
     with asked_to_stop() as stop:
         run_to_the_end(trainer, stop)
-    trainer.save()
     if stop:
         raise Stopped(f"stopped at step {trainer.progress.step}; the same command goes on from there")
     return checkpoints.save(folder, trainer.description(), trainer.averaged.module.state_dict(), plan.half)
@@ -244,7 +290,10 @@ def forget(state: Path) -> None:
 
 
 def run_to_the_end(trainer: Trainer, stop: list[int]) -> None:
-    """Steps until a limit is met or a signal came; saves and validates now and then."""
+    """Steps until a limit is met or a signal came; saves and validates now and then, and at the end.
+
+    Always in this order, so that a validation that fails loses no step.
+    """
     saved = time.monotonic()
     with tqdm(total=100.0, unit="%", disable=trainer.plan.quiet, bar_format=BAR) as bar:
         while trainer.fraction < 1 and not stop:
@@ -256,6 +305,7 @@ def run_to_the_end(trainer: Trainer, stop: list[int]) -> None:
                 trainer.save()
                 record(trainer, parts)
                 saved = time.monotonic()
+    trainer.save()
     if not stop and trainer.progress.step:
         record(trainer, {})
 
@@ -331,7 +381,7 @@ def averaging(decay: float) -> Any:
 def view_of(recipe: Recipe, pictures: Pictures, size: int) -> View:
     """Crops or whole pictures, as the recipe has it."""
     if recipe.crop:
-        return Crops(pictures, size or recipe.crop, recipe.grey)
+        return Crops.of(pictures, size or recipe.crop, recipe.grey)
     common = pictures.common_size
     if not size and common and max(common) <= SMALL_ENOUGH:
         return Wholes.of(pictures, common)
@@ -345,6 +395,62 @@ def settings_for(recipe: Recipe, view: View) -> dict[str, Any]:
         _, channels, height, width = view.train.shape
         return recipe.config | {"channels": channels, "height": height, "width": width}
     return recipe.config | {"channels": view.draw(1, Generator().manual_seed(0)).shape[1]}
+
+
+DECIDED = {"channels": "the pictures", "height": "the pictures", "width": "the pictures", "likelihood": "the recipe"}
+"""Settings of a network that can't be set, and what decides them."""
+
+
+def agreed(given: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """The settings given by recipe and pictures, changed as asked. Raises ValueError for one that is decided."""
+    for name in DECIDED.keys() & given.keys() & asked.keys():
+        if asked[name] != given[name]:
+            raise ValueError(f"{name} can't be set to {asked[name]!r}: it is {given[name]!r}, told by {DECIDED[name]}")
+    return given | asked
+
+
+def begun(architecture: str, config: Any, start: Model | None) -> Any:
+    """A network with fresh weights, or with those of `start`. Raises ValueError where it can't have them."""
+    try:
+        network = built(architecture, config)
+    except RuntimeError as error:
+        raise ValueError(f"a network with {shown(config)} can't be made: {checkpoints.in_a_line(error)}") from error
+    if start:
+        adopt(network, start, f"{architecture} with {shown(config)}")
+    return network
+
+
+def adopt(network: nn.Module, start: Model, wanted: str) -> None:
+    """Gives the network the weights of `start`. Raises ValueError where they are not for such a network."""
+    try:
+        network.load_state_dict(start.network.state_dict())
+    except RuntimeError as error:
+        described = start.description
+        raise ValueError(
+            f"can't start from {described.title}, which is {described.architecture} with {shown(start.network.config)}:"
+            f" the weights are to be of {wanted}"
+        ) from error
+
+
+def shown(config: Any) -> str:
+    """A network's settings on one line."""
+    return json.dumps(asdict(config))
+
+
+def check_crops(view: View, needs: Needs) -> None:
+    """Raises ValueError for crops of a side that the network can't take."""
+    if isinstance(view, Crops) and view.side % needs.multiple:
+        raise ValueError(
+            f"this network takes crops whose side divides by {needs.multiple}, and {view.side} px does not; "
+            "choose another --size"
+        )
+
+
+def check_writable(folder: Path) -> None:
+    """Raises OSError for a folder that can't be made, or written into."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def can_compile(choice: str, device: torch.device) -> bool:

@@ -5,7 +5,6 @@ import signal
 import sys
 from importlib.metadata import version
 
-import uvicorn
 from pydantic import ValidationError
 
 from models import cli
@@ -15,10 +14,10 @@ from service.settings import Settings
 def main(argv: list[str] | None = None) -> None:
     """The command. Ends the process with its exit code."""
     try:
-        shelf = Settings.model_validate({}).models
+        settings = Settings.model_validate({})
     except ValidationError as error:
         sys.exit(f"denoir: {told(error)}")
-    commands = cli.parser("denoir", shelf)
+    commands = cli.parser("denoir", settings.models, settings.cache)
     commands.add_argument("--version", action="version", version=f"denoir {version('denoir')}")
     add_serve(commands)
     sys.exit(cli.run(commands, argv))
@@ -37,6 +36,7 @@ def add_serve(commands: argparse.ArgumentParser) -> None:
 def serve(asked: argparse.Namespace) -> int:
     """Serve the models over HTTP. What has no flag here is set by DENOIR_* in the environment."""
     from service.app import create_app  # imports torch, which --help and the other settings can do without
+    from service.protocol import Server
 
     flags = {name: getattr(asked, name) for name in ("host", "port", "device")}
     try:
@@ -44,25 +44,13 @@ def serve(asked: argparse.Namespace) -> int:
         settings = Settings.model_validate(given | {"models": asked.shelf})
     except ValidationError as error:
         raise ValueError(told(error)) from error
-    server = uvicorn.Server(configured(create_app(settings), settings))
+    app = create_app(settings)
+    server = Server(app, app.state.duty, settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         # The server takes these while it runs and raises them again when it has drained: then they mean a clean end.
         signal.signal(number, lambda *_: None)
     server.run()
     return 0 if server.started else 1
-
-
-def configured(app: object, settings: Settings) -> uvicorn.Config:
-    """The HTTP server around the application."""
-    return uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        host=settings.host,
-        port=settings.port,
-        log_level="info",
-        server_header=False,
-        timeout_graceful_shutdown=int(settings.grace),
-        h11_max_incomplete_event_size=32 * 1024,
-    )
 
 
 def told(error: ValidationError) -> str:

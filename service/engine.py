@@ -1,15 +1,16 @@
 """Holds the loaded models and the device, and runs batches. Only the device's own thread calls `run`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from models import checkpoints, inference
+from models import checkpoints, inference, restore
 from models.catalog import Catalog
 from models.checkpoints import Description
+from models.inference import NotFinite, Session
 from models.restore import Tiling
 from models.types import Needs
 from service.settings import Settings
@@ -33,12 +34,12 @@ class Loaded:
     """A model on the device, and how pictures are cut for it."""
 
     description: Description
-    network: Any
+    session: Session
     tiling: Tiling
 
     @property
     def needs(self) -> Needs:
-        return self.network.needs
+        return self.session.needs
 
 
 class Engine:
@@ -46,6 +47,7 @@ class Engine:
 
     def __init__(self, catalog: Catalog, settings: Settings):
         self.catalog = catalog
+        self.cache = settings.cache
         self.device = inference.chosen_device(settings.device)
         gpu = self.device.type == "cuda"
         self.buckets = tuple(side for side in GPU_BUCKETS if side <= settings.tile) if gpu else ()
@@ -56,9 +58,9 @@ class Engine:
     def load(self, title: str) -> Loaded:
         """Reads a checkpoint onto the device. Raises CheckpointError."""
         model = checkpoints.load(self.catalog.find(title).folder)
-        network = inference.prepared(model.network, self.device)
-        tiling = inference.tiling_for(network.needs, self.tile, self.buckets)
-        return Loaded(model.description, network, tiling)
+        session = Session(model.network, self.device, title, model.description.sha256, self.cache)
+        tiling = inference.tiling_for(session.needs, self.tile, self.buckets)
+        return Loaded(model.description, session, tiling)
 
     def find(self, name: str) -> Loaded:
         """The model called `name` or `name@version`. Raises UnknownModel."""
@@ -72,30 +74,46 @@ class Engine:
         """One batch: payloads in, results out, in the same order."""
         return TASKS[kind.task](self.loaded[kind.model], payloads)
 
+    def examples(self) -> Iterator[tuple[Kind, int, Any]]:
+        """Of everything that can be asked: a kind, what one piece of it costs in pixels, and such a piece."""
+        for title, loaded in self.loaded.items():
+            for task in dict.fromkeys(inference.TASK_OF[ask] for ask in loaded.description.asks):
+                yield EXAMPLES[task](title, loaded)
+
     def warm_up(self) -> None:
         """One small batch of everything, so that the first request doesn't pay for first-time work."""
-        for title, loaded in self.loaded.items():
-            for task in loaded.description.asks:
-                WARM_UPS[task](self, title, loaded)
-
-    def warm_restore(self, title: str, loaded: Loaded) -> None:
-        height, width = loaded.needs.size or (loaded.tiling.tile // loaded.needs.multiple * loaded.needs.multiple,) * 2
-        tile = np.full((height, width, loaded.needs.channels), 128, np.uint8)
-        self.run(Kind(title, "restore", tile.shape), [(tile, 25.0)])
-
-    def warm_decode(self, title: str, loaded: Loaded) -> None:
-        self.run(Kind(title, "decode"), [np.zeros(loaded.needs.latent or 0, np.float32)])
+        for kind, _, payload in self.examples():
+            self.run(kind, [payload])
 
 
-def restore_batch(loaded: Loaded, payloads: list[tuple[np.ndarray, float]]) -> list[np.ndarray]:
+def grey_tile(title: str, loaded: Loaded) -> tuple[Kind, int, tuple[np.ndarray, float]]:
+    """The largest tile."""
+    height, width = loaded.needs.size or (loaded.tiling.tile, loaded.tiling.tile)
+    shape = restore.split(height, width, loaded.tiling)[0].shape
+    tile = np.full((*shape, loaded.needs.channels), 128, np.uint8)
+    return Kind(title, "restore", tile.shape), shape[0] * shape[1], (tile, 25.0)
+
+
+def middle_code(title: str, loaded: Loaded) -> tuple[Kind, int, np.ndarray]:
+    """The code in the middle of all."""
+    height, width = loaded.needs.size or (1, 1)
+    return Kind(title, "decode"), height * width, np.zeros(loaded.needs.latent or 0, np.float32)
+
+
+def restore_batch(loaded: Loaded, payloads: list[tuple[np.ndarray, float]]) -> list[np.ndarray | NotFinite]:
     """(tile `h w c`, noise level) each -> restored tiles."""
     tiles = np.stack([tile for tile, _ in payloads])
-    return list(inference.restore_tiles(loaded.network, tiles, np.array([sigma for _, sigma in payloads])))
+    return pieces(*loaded.session.restore(tiles, np.array([sigma for _, sigma in payloads])))
 
 
-def decode_batch(loaded: Loaded, payloads: list[np.ndarray]) -> list[np.ndarray]:
+def decode_batch(loaded: Loaded, payloads: list[np.ndarray]) -> list[np.ndarray | NotFinite]:
     """Codes -> pictures."""
-    return list(inference.decode_codes(loaded.network, np.stack(payloads)))
+    return pieces(*loaded.session.decode(np.stack(payloads)))
+
+
+def pieces(answers: np.ndarray, finite: np.ndarray) -> list[np.ndarray | NotFinite]:
+    """Each answer, or what went wrong with it: one that is not finite harms none that shares its batch."""
+    return [answer if good else NotFinite() for answer, good in zip(answers, finite, strict=True)]
 
 
 TASKS: dict[str, Callable[[Loaded, list[Any]], list[Any]]] = {"restore": restore_batch, "decode": decode_batch}
@@ -103,11 +121,7 @@ CAPACITIES: dict[str, Callable[[Engine, Kind], int]] = {
     "restore": lambda engine, kind: max(1, engine.batch_pixels // (kind.shape[0] * kind.shape[1])),
     "decode": lambda engine, kind: inference.DECODE_BATCH,
 }
-WARM_UPS: dict[str, Callable[[Engine, str, Loaded], None]] = {
-    "denoise": Engine.warm_restore,
-    "reconstruct": Engine.warm_restore,
-    "sample": Engine.warm_decode,
-}
+EXAMPLES: dict[str, Callable[[str, Loaded], tuple[Kind, int, Any]]] = {"restore": grey_tile, "decode": middle_code}
 
 
 def use_cores(count: int) -> None:

@@ -14,6 +14,11 @@ def personal_shelf() -> Path:
     return Path.home() / ".local" / "share" / "denoir" / "models"
 
 
+def personal_cache() -> Path:
+    """Where what was made ahead is kept, unless told otherwise."""
+    return Path.home() / ".cache" / "denoir"
+
+
 class Settings(BaseSettings):
     """Each field is read from `DENOIR_<NAME>`."""
 
@@ -22,19 +27,29 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     models: Path = Field(default_factory=personal_shelf, description="shelf of checkpoints, beside those that ship")
+    cache: Path = Field(default_factory=personal_cache, description="folder where compiled models are kept")
     device: str = Field("auto", pattern=r"auto|cpu|cuda(:\d+)?", description="auto, cpu, cuda or cuda:N")
     threads: int = Field(0, ge=0, le=1024, description="threads that compute; 0 for as many as there are cores given")
     decoders: int = Field(0, ge=0, le=64, description="processes that decode and encode pictures; 0 for one a core")
     tile: int = Field(512, ge=128, le=4096, description="longest side of a tile in pixels, halo included")
     batch_pixels: int = Field(0, ge=0, description="pixels in a batch; 0 for one tile on a CPU, sixteen on a GPU")
     max_upload: int = Field(64 * MIB, ge=1024, description="bytes of a request body")
+    max_bodies: int = Field(1024 * MIB, ge=1024, description="bytes of all request bodies under way, together")
     max_pixels: int = Field(50_000_000, ge=1, description="pixels of a picture")
-    max_waiting: float = Field(20.0, gt=0, description="seconds of predicted work that may wait before 503")
+    max_pictures: int = Field(2048 * MIB, ge=1, description="bytes of all pictures under way; one alone may have more")
+    max_waiting: float = Field(20.0, gt=0, description="seconds a request may be predicted to wait before 503")
     decode_deadline: float = Field(10.0, gt=0, description="seconds a picture may take to decode")
     grace: float = Field(60.0, ge=0, description="seconds that work under way gets to end after SIGTERM")
+    max_path: int = Field(8192, ge=64, description="bytes of a path")
+    max_head: int = Field(32 * 1024, ge=1024, description="bytes of a request's headers")
+    head_deadline: float = Field(10.0, gt=0, description="seconds a request's head may take")
+    body_pause: float = Field(10.0, gt=0, description="seconds a body may pause")
+    body_start: float = Field(30.0, ge=0, description="seconds before a body's speed counts")
+    body_rate: int = Field(64 * 1024, ge=0, description="bytes a second that a body must come at")
+    keep_alive: float = Field(5.0, ge=0, description="seconds an idle connection is kept")
     max_samples: int = Field(64, ge=1, le=1024, description="pictures in one answer of /sample")
 
-    @field_validator("models")
+    @field_validator("models", "cache")
     @classmethod
     def expanded(cls, path: Path) -> Path:
         return path.expanduser()

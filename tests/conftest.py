@@ -36,11 +36,18 @@ TINY: dict[str, tuple[str, Any]] = {
 SAMPLES = Path(__file__).parent.parent / "samples"
 
 
+@pytest.fixture(scope="session")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where compiled graphs are kept for all tests of one run."""
+    return tmp_path_factory.mktemp("graphs")
+
+
 @pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, graphs: Path) -> None:
     for name in list(os.environ):
         if name.startswith("DENOIR_"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("DENOIR_CACHE", str(graphs))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -53,6 +53,13 @@ def test_tampered_weights_are_refused_by_name(folder: Path):
         ({"config": {"widths": [8, 32], "blocks": 1}}, "don't fit"),
         ({"config": {"widths": [80_000, 80_000], "blocks": 1}}, "don't fit"),
         ({"config": {"bogus": 1}}, "bogus"),
+        ({"config": {"widths": []}}, "widths can't be"),
+        ({"config": {"widths": [8, []]}}, "widths can't be"),
+        ({"config": []}, "config must be an object"),
+        ({"version": 3}, "version must be text"),
+        ({"asks": "denoise"}, "asks must be a list"),
+        ({"asks": ["fly"]}, "not to fly"),
+        ({"asks": ["sample"]}, "not to sample"),
         ({"architecture": "gan"}, "gan"),
         ({"format": 99}, "99"),
         ({"name": "../up"}, "names"),
@@ -67,6 +74,21 @@ def test_a_config_that_lies_is_refused_by_name(folder: Path, change: dict, said:
     assert "tiny-photo" in str(caught.value)
 
 
+def test_a_config_that_is_no_object_is_refused_by_name(folder: Path):
+    (folder / "config.json").write_text("[]")
+    with pytest.raises(CheckpointError, match="tiny-photo"):
+        checkpoints.describe(folder)
+
+
+def test_weights_that_do_not_fit_are_told_in_a_line(folder: Path):
+    config = json.loads((folder / "config.json").read_text()) | {"config": {"widths": [8, 16], "blocks": 5}}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError) as caught:
+        checkpoints.load(folder)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_missing_file_is_named(folder: Path, name: str):
     (folder / name).unlink()
@@ -76,3 +98,26 @@ def test_a_missing_file_is_named(folder: Path, name: str):
 
 def test_no_metrics_are_no_error(folder: Path):
     assert checkpoints.metrics(folder) == {}
+
+
+@pytest.mark.parametrize("broken", ["{", "[]"])
+def test_broken_metrics_are_named(folder: Path, broken: str):
+    (folder / "metrics.json").write_text(broken)
+    with pytest.raises(CheckpointError, match=r"metrics\.json"):
+        checkpoints.metrics(folder)
+
+
+def test_a_write_that_is_interrupted_leaves_the_old_file_and_nothing_beside(tmp_path: Path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    write = Path.write_bytes
+
+    def interrupted(self: Path, data: bytes) -> None:
+        write(self, data[:1])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.replace_file(path, b"new")
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    assert path.read_bytes() == b"old"

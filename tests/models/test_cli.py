@@ -1,11 +1,13 @@
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import SAMPLES
 from PIL import Image
 
-from models import images
+from models import cli, images
 from models.cli import main
 
 
@@ -44,6 +46,83 @@ def test_a_folder_is_denoised_past_a_bad_file(shelf: Path, photographs: Path, tm
     assert (header.width, header.height) == (33, 57)
 
 
+def test_no_answer_takes_the_place_of_its_picture(shelf: Path, photographs: Path, tmp_path: Path, capsys):
+    (tmp_path / "link").symlink_to(photographs)
+    picture = photographs / "a.png"
+    before = picture.read_bytes()
+    for source, target in [
+        (picture, picture),
+        (picture, photographs),
+        (picture, tmp_path / "link" / "a.png"),
+        (photographs, photographs),
+        (photographs, tmp_path / "link"),
+        (photographs / "more", photographs / "more" / ".." / "more"),
+    ]:
+        assert run(shelf, "denoise", source, target, "--model", "tiny-photo", "--sigma", 10) == 1
+        told = capsys.readouterr().err
+        assert "name another" in told
+        assert "Traceback" not in told
+    assert picture.read_bytes() == before
+
+
+def test_answers_that_would_be_one_file_are_told_before_anything_is_done(
+    shelf: Path, photographs: Path, tmp_path: Path, capsys
+):
+    (photographs / "b.png").write_bytes((photographs / "a.png").read_bytes())
+    words = ["denoise", photographs, tmp_path / "out", "--model", "tiny-photo", "--format", "png"]
+    assert run(shelf, *words) == 1
+    told = capsys.readouterr().err
+    assert "b.jpg" in told
+    assert "b.png" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_answers_within_the_folder_are_not_taken_for_pictures(photographs: Path):
+    answers = photographs / "answers"
+    before = list(cli.targets(photographs, answers, None))
+    answers.mkdir()
+    (answers / "a.png").write_bytes(b"an earlier answer")
+    assert list(cli.targets(photographs, answers, None)) == before
+
+
+def test_a_denoising_that_is_interrupted_leaves_no_half_file(
+    shelf: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write = Path.write_bytes
+
+    def interrupted(self: Path, data: bytes) -> None:
+        write(self, data[:9])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "session_of", lambda *asked: None)
+    monkeypatch.setattr(cli, "cleaned", lambda *asked: b"a long answer")
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    assert run(shelf, "denoise", photographs, tmp_path / "out", "--model", "tiny-photo") == 130
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_link_that_an_answer_goes_to_stays_a_link(tmp_path: Path):
+    (tmp_path / "there.png").write_bytes(b"")
+    (tmp_path / "link.png").symlink_to(tmp_path / "there.png")
+    cli.keep(tmp_path / "link.png", b"answer")
+    assert (tmp_path / "link.png").is_symlink()
+    assert (tmp_path / "there.png").read_bytes() == b"answer"
+
+
+def test_a_seed_is_drawn_and_told_when_none_is_given(shelf: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    first, again = tmp_path / "first.png", tmp_path / "new" / "again.png"
+    assert run(shelf, "sample", first, "--model", "tiny-vae", "-n", 2) == 0
+    seed = int(capsys.readouterr().err.removeprefix("seed "))
+    assert run(shelf, "sample", again, "--model", "tiny-vae", "-n", 2, "--seed", seed) == 0
+    assert "seed" not in capsys.readouterr().err
+    assert first.read_bytes() == again.read_bytes()
+
+
+def test_every_drawn_seed_is_another_one():
+    asked = Namespace(seed=None)
+    assert cli.seed_of(asked) != cli.seed_of(asked)
+
+
 def test_one_picture_keeps_what_its_camera_noted_and_takes_the_format_of_its_name(shelf: Path, tmp_path: Path):
     exif = Image.Exif()
     exif[0x0110] = "a camera"
@@ -67,6 +146,18 @@ def test_one_picture_keeps_what_its_camera_noted_and_takes_the_format_of_its_nam
         (["train", "vae", "--data", ".", "--name", "No Good"], "No Good"),
         (["evaluate", "tiny-photo", "--data", "missing"], "there is no missing"),
         (["train", "vae", "--data", ".", "--set", "latent"], "NAME=VALUE"),
+        (["train", "vae", "--data", ".", "--name", ""], "a name is made of"),
+        (["train", "vae", "--data", SAMPLES, "--size", 8, "--set", "widths=5"], "widths can't be 5"),
+        (
+            ["train", "photo", "--data", SAMPLES, "--size", 16, "--start-from", "tiny-vae"],
+            "can't start from tiny-vae@1",
+        ),
+        (["train", "vae", "--data", __file__], "no picture could be read"),
+        (["denoise", SAMPLES, __file__, "--model", "tiny-photo"], "is a file"),
+        (["denoise", SAMPLES / "bridge-noisy.png", Path(__file__) / "x.png", "--model", "tiny-photo"], "test_cli.py"),
+        (["sample", Path(__file__) / "x.png", "--model", "tiny-vae"], "test_cli.py"),
+        (["sample", __file__, "--model", "tiny-vae"], "test_cli.py"),
+        (["sample", "x.png", "--model", "tiny-vae", "--device", "cuda:99"], "cuda:99"),
     ],
 )
 def test_what_can_not_be_done_is_told_in_a_sentence(shelf: Path, words: list, said: str, capsys):
@@ -78,7 +169,18 @@ def test_what_can_not_be_done_is_told_in_a_sentence(shelf: Path, words: list, sa
 
 @pytest.mark.parametrize(
     "words",
-    [["fly"], ["denoise", "a", "b", "--sigma", "nan"], ["denoise", "a", "b", "--sigma", "101"], ["train", "gan"]],
+    [
+        ["fly"],
+        ["denoise", "a", "b", "--sigma", "nan"],
+        ["denoise", "a", "b", "--sigma", "101"],
+        ["denoise", "a", "b", "--device", "gpu"],
+        ["train", "gan"],
+        ["train", "vae", "--data", "a", "--device", "meta"],
+        ["train", "vae", "--data", "a", "--seed", "-1"],
+        ["train", "vae", "--data", "a", "--size", "1000000"],
+        ["sample", "a.png", "--seed", "-1"],
+        ["sample", "a.png", "--seed", str(2**63)],
+    ],
 )
 def test_what_is_asked_wrongly_ends_with_two(shelf: Path, words: list):
     with pytest.raises(SystemExit) as ended:

@@ -114,10 +114,94 @@ def test_some_crops_lose_their_colour():
     assert 8 < int(grey.sum()) < 32
 
 
-def test_crops_larger_than_the_pictures_are_refused():
-    picture = torch.zeros(3, 20, 300, dtype=torch.uint8)
+def blank(*sizes: tuple[int, int]) -> list[torch.Tensor]:
+    return [torch.zeros(3, *size, dtype=torch.uint8) for size in sizes]
+
+
+def test_crops_larger_than_all_pictures_are_refused():
     with pytest.raises(DataError, match="20 px"):
-        Crops(Pictures([picture], [picture]), 64)
+        Crops.of(Pictures(blank((20, 300)), blank((10, 10))), 64)
+
+
+def test_pictures_smaller_than_a_crop_are_left_out_and_said(capsys: pytest.CaptureFixture):
+    view = Crops.of(Pictures(blank((20, 40), (16, 16), (15, 90)), blank((9, 9), (35, 17))), 16)
+    assert "left out 2 pictures" in capsys.readouterr().out
+    assert [tuple(p.shape[1:]) for p in view.pictures.train] == [(20, 40), (16, 16)]
+    assert view.draw(8, Generator().manual_seed(0)).shape == (8, 3, 16, 16)
+    assert [tuple(batch.shape) for batch in view.held_out()] == [(1, 3, 32, 16)]
+
+
+def test_one_picture_moves_over_where_all_that_was_held_out_is_too_small():
+    view = Crops.of(Pictures(blank((20, 20), (30, 30)), blank((9, 9))), 16)
+    assert (len(view.pictures.train), len(view.pictures.held_out)) == (1, 1)
+    assert next(view.held_out()).shape == (1, 3, 16, 16)
+
+
+def test_the_fingerprint_tells_sets_of_the_same_shape_apart():
+    dark, bright = torch.zeros(1, 4, 4, dtype=torch.uint8), torch.full((1, 4, 4), 9, dtype=torch.uint8)
+    sets = [([dark, bright], [dark]), ([bright, dark], [dark]), ([dark], [bright, dark]), ([dark, bright], [bright])]
+    prints = [Pictures(*one).fingerprint for one in sets]
+    assert len(set(prints)) == 4
+    assert Pictures([dark.clone(), bright], [dark]).fingerprint == prints[0]
+    turned = Pictures([torch.zeros(1, 2, 8, dtype=torch.uint8), bright], [dark])
+    assert turned.fingerprint != prints[0]
+
+
+def test_a_damaged_zip_is_named(photographs: Path, tmp_path: Path):
+    (tmp_path / "no.zip").write_bytes(b"PK\x03\x04 nothing")
+    with zipfile.ZipFile(tmp_path / "cut.ZIP", "w") as packed:
+        packed.write(photographs / "a.png", "a.png")
+    whole = bytearray((tmp_path / "cut.ZIP").read_bytes())
+    whole[100] ^= 255
+    (tmp_path / "cut.ZIP").write_bytes(bytes(whole))
+    for name in ("no.zip", "cut.ZIP"):
+        with pytest.raises(DataError, match=name):
+            data.load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [
+        (np.zeros((0, 5, 4), np.uint8), "uint8"),
+        (np.zeros((2, 5, 4, 4), np.uint8), "c 1 or 3"),
+        (np.zeros((2, 5, 4, 2), np.uint8), "c 1 or 3"),
+        (np.array([None, "a"], dtype=object), "set.npz"),
+        (None, "no array `train_images`"),
+    ],
+)
+def test_arrays_that_are_no_pictures_are_refused(tmp_path: Path, pixels: np.ndarray | None, said: str):
+    np.savez(tmp_path / "set.npz", **({"other": np.zeros(3)} if pixels is None else {"train_images": pixels}))
+    with pytest.raises(DataError, match=said):
+        data.load(tmp_path / "set.npz")
+
+
+def test_an_npz_that_is_broken_or_lacks_what_is_asked_is_named(tmp_path: Path):
+    np.save(tmp_path / "single.npy", np.zeros(3))
+    (tmp_path / "single.npy").rename(tmp_path / "single.npz")
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 nothing")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    np.savez(tmp_path / "train.npz", train_images=np.zeros((2, 5, 4), np.uint8))
+    for name in ("single", "broken", "empty", "train", "missing"):
+        with pytest.raises(DataError, match=rf"{name}\.npz"):
+            data.test_part(tmp_path / f"{name}.npz")
+
+
+def test_one_picture_in_an_idx_file_is_enough_and_none_is_an_error(tmp_path: Path):
+    write_idx(tmp_path / "train-images-idx3-ubyte.gz", count=1)
+    pictures = data.load(tmp_path)
+    assert (len(pictures.train), len(pictures.held_out)) == (1, 1)
+    write_idx(tmp_path / "train-images-idx3-ubyte.gz", count=0)
+    with pytest.raises(DataError, match="no pictures"):
+        data.load(tmp_path)
+
+
+def test_an_idx_file_that_can_not_be_unpacked_is_named(tmp_path: Path):
+    write_idx(tmp_path / "train-images-idx3-ubyte.gz", count=9)
+    whole = (tmp_path / "train-images-idx3-ubyte.gz").read_bytes()
+    for broken in (whole[:-20], b"nothing"):
+        (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(broken)
+        with pytest.raises(DataError, match="train-images"):
+            data.load(tmp_path)
 
 
 def test_whole_pictures_are_scaled_to_cover_and_cut_to_their_middle():

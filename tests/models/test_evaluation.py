@@ -2,10 +2,12 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
+import torch
 from conftest import SAMPLES
 
 from models import checkpoints, data, evaluation, inference
 from models.catalog import SHIPPED, Catalog
+from models.inference import Session
 
 
 @pytest.mark.parametrize("name", ["tiny-photo", "tiny-denoise", "tiny-vae"])
@@ -21,6 +23,12 @@ def test_every_model_is_measured_and_gets_a_card(name: str, shelf: Path, photogr
     assert (folder / "sheet.png").stat().st_size > 100
 
 
+def test_only_what_ships_is_under_our_licence(shelf: Path, monkeypatch: pytest.MonkeyPatch):
+    assert "license" not in evaluation.card(shelf / "tiny-vae", {})
+    monkeypatch.setattr(evaluation, "SHIPPED", shelf)
+    assert evaluation.card(shelf / "tiny-vae", {}).startswith("---\nlicense: cc-by-sa-4.0\nlibrary_name")
+
+
 def test_a_network_that_does_nothing_scores_what_the_noise_scores(shelf: Path, photographs: Path, tmp_path: Path):
     folder = copytree(shelf / "tiny-photo", tmp_path / "tiny-photo")
     model = checkpoints.load(folder)
@@ -32,20 +40,22 @@ def test_a_network_that_does_nothing_scores_what_the_noise_scores(shelf: Path, p
 
 
 def test_the_halo_that_is_enough_is_found(shelf: Path, photographs: Path):
-    model = checkpoints.load(shelf / "tiny-photo")
-    worst = evaluation.measured_halo(model, data.load(photographs).train, 64, (25.0,))
+    session = Session(checkpoints.load(shelf / "tiny-photo").network, torch.device("cpu"))
+    worst = evaluation.measured_halo(session, data.load(photographs).train, 64, (25.0,))
     halos = sorted(worst)
     assert worst[halos[-1]] < 0.5
     assert worst[halos[0]] >= worst[halos[-1]]
 
 
+@pytest.mark.parametrize(("low_precision", "tile", "allowed"), [(False, 160, 0.1), (True, 256, 0.5)])
 @pytest.mark.parametrize("sigma", [15.0, 75.0])
-def test_the_shipped_photo_leaves_no_seams(sigma: float):
+def test_the_shipped_photo_leaves_no_seams(sigma: float, low_precision: bool, tile: int, allowed: float):
     model = checkpoints.load(Catalog.of(SHIPPED).find("photo").folder)
-    network = inference.prepared(model.network, inference.chosen_device("cpu"))
-    needs = network.needs
+    session = Session(model.network, torch.device("cpu"))
+    session.low_precision &= low_precision
+    tiling = inference.tiling_for(session.needs, tile)
     for picture in data.load(SAMPLES).train[:2]:
-        assert evaluation.seam(network, picture, sigma, 0, inference.tiling_for(needs, 160)) < 0.5
+        assert evaluation.seam(session, picture, sigma, 0, tiling) < allowed
 
 
 def test_tables_are_markdown():

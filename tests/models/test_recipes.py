@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Generator
 
-from models.recipes import ARCHITECTURES, RECIPES, built, configured
+from models.recipes import ARCHITECTURES, RECIPES, SETTINGS, built, configured
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
@@ -23,3 +23,36 @@ def test_every_recipe_makes_a_network_that_its_objective_can_ask(name: str):
 def test_a_setting_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="bogus"):
         configured("vae", {"bogus": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("widths", 5),
+        ("widths", []),
+        ("widths", ["a"]),
+        ("widths", [8, []]),
+        ("widths", [8] * 40),
+        ("latent", 0),
+        ("latent", 2.5),
+        ("latent", True),
+        ("height", 10**12),
+        ("likelihood", "foo"),
+        ("likelihood", []),
+    ],
+)
+def test_a_value_that_a_setting_can_not_take_is_refused(name: str, value: object):
+    with pytest.raises(ValueError, match=f"{name} can't be"):
+        configured("vae", {name: value})
+
+
+def test_a_share_may_be_a_whole_number_but_not_a_number_of_blocks_below_nothing():
+    assert configured("autoencoder", {"dropout": 0}).dropout == 0
+    with pytest.raises(ValueError, match="blocks can't be -1"):
+        configured("unet", {"blocks": -1})
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_every_setting_of_every_architecture_has_its_bounds_and_starts_within_them(architecture: str):
+    config = ARCHITECTURES[architecture].config()
+    assert all(getattr(config, field.name) in SETTINGS[field.name] for field in fields(config))

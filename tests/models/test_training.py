@@ -1,15 +1,17 @@
 import json
 import os
 import signal
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save as save_tensors
 
 from models import checkpoints, data, training
+from models.data import DataError
 from models.training import Plan, Stopped, Trainer
 
 
@@ -131,8 +133,135 @@ def test_a_run_can_begin_with_shipped_weights(photographs: Path, tmp_path: Path)
 
 def test_the_state_of_another_network_is_refused(photographs: Path, tmp_path: Path):
     training.train(plan("vae", photographs, tmp_path), tmp_path / "mine")
-    with pytest.raises(ValueError, match="another network"):
+    with pytest.raises(ValueError, match=r"widths was \[4, 8\] and is \[8, 8\].*name another --state"):
         training.train(plan("vae", photographs, tmp_path, config={"widths": [8, 8]}), tmp_path / "mine")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "change", "said"),
+    [
+        ("photo", {"seed": 1}, "seed was 0 and is 1"),
+        ("photo", {"batch": 3}, "batch was 2 and is 3"),
+        ("photo", {"rate": 1e-5}, "rate was 0.001 and is 1e-05"),
+        ("photo", {"size": 24}, "size was 16 and is 24"),
+        ("dropout", {}, 'recipe was "photo" and is "dropout"'),
+    ],
+)
+def test_the_state_of_another_run_is_refused(recipe: str, change: dict, said: str, photographs: Path, tmp_path: Path):
+    Trainer(plan("photo", photographs, tmp_path), data.load(photographs)).save()
+    with pytest.raises(ValueError, match=said):
+        training.train(plan(recipe, photographs, tmp_path, **change), tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
+
+
+def test_the_state_of_a_run_on_other_pictures_is_refused(photographs: Path, tmp_path: Path):
+    Trainer(plan("photo", photographs, tmp_path), data.load(photographs)).save()
+    (photographs / "a.png").unlink()
+    with pytest.raises(ValueError, match=r'pictures was "2 \+ 1 \(\w+\)" and is "1 \+ 1'):
+        training.train(plan("photo", photographs, tmp_path), tmp_path / "mine")
+
+
+def test_the_state_of_a_run_that_began_elsewhere_is_refused(photographs: Path, tmp_path: Path):
+    training.train(plan("photo", photographs, tmp_path, state=tmp_path / "first"), tmp_path / "mine")
+    Trainer(plan("photo", photographs, tmp_path), data.load(photographs)).save()
+    with pytest.raises(ValueError, match=r'start_from was null and is "mine@1'):
+        training.train(plan("photo", photographs, tmp_path, start_from=tmp_path / "mine"), tmp_path / "other")
+
+
+def test_limits_may_change_on_the_way(photographs: Path, tmp_path: Path):
+    training.train(plan("photo", photographs, tmp_path, steps=2), tmp_path / "mine")
+    assert training.train(plan("photo", photographs, tmp_path, steps=4), tmp_path / "mine").training["steps"] == 4
+
+
+def test_a_state_that_does_not_say_its_run_is_gone_on_with(photographs: Path, tmp_path: Path):
+    trainer = Trainer(plan("photo", photographs, tmp_path), data.load(photographs))
+    trainer.step()
+    path = trainer.plan.state / "state.safetensors"
+    path.parent.mkdir()
+    told = {"progress": json.dumps(asdict(trainer.progress)), "config": json.dumps(asdict(trainer.config))}
+    path.write_bytes(save_tensors({name: t.contiguous() for name, t in trainer.tensors().items()}, told))
+    again = Trainer(plan("photo", photographs, tmp_path), data.load(photographs))
+    assert again.resume()
+    assert again.progress.step == 1
+    with pytest.raises(ValueError, match="widths"):
+        Trainer(plan("photo", photographs, tmp_path, config={"widths": [8]}), data.load(photographs)).resume()
+
+
+@pytest.mark.parametrize("broken", [b"", b"no state", save_tensors({"a": torch.zeros(1)})])
+def test_a_state_that_is_none_is_named(broken: bytes, photographs: Path, tmp_path: Path):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "state.safetensors").write_bytes(broken)
+    with pytest.raises(ValueError, match=r"state\.safetensors .*name another --state"):
+        training.train(plan("photo", photographs, tmp_path), tmp_path / "mine")
+
+
+def test_the_last_step_is_saved_before_what_is_held_out_is_looked_at(photographs: Path, tmp_path: Path, monkeypatch):
+    def failing(self: Trainer) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(Trainer, "validate", failing)
+    with pytest.raises(MemoryError):
+        training.train(plan("photo", photographs, tmp_path), tmp_path / "mine")
+    told, _ = training.read_state(tmp_path / "state" / "state.safetensors")
+    assert told["progress"]["step"] == 6
+
+
+@pytest.mark.parametrize("name", ["state", "shelf"])
+def test_what_can_not_be_written_is_told_before_the_first_step(
+    name: str, photographs: Path, tmp_path: Path, monkeypatch
+):
+    (tmp_path / name).write_bytes(b"a file, and no folder")
+    monkeypatch.setattr(Trainer, "step", lambda self: pytest.fail("a step was made"))
+    with pytest.raises(OSError, match=name):
+        training.train(plan("photo", photographs, tmp_path), tmp_path / "shelf" / "mine")
+
+
+def test_pictures_too_small_for_a_crop_do_not_stop_a_run(photographs: Path, tmp_path: Path, capsys):
+    described = training.train(plan("photo", photographs, tmp_path, size=36), tmp_path / "mine")
+    assert described.training["steps"] == 6
+    assert "left out 2 pictures" in capsys.readouterr().out
+
+
+def test_a_folder_of_pictures_too_small_is_told_before_the_first_step(photographs: Path, tmp_path: Path):
+    with pytest.raises(DataError, match="48 px"):
+        Trainer(plan("photo", photographs, tmp_path, size=64), data.load(photographs))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "change", "said"),
+    [
+        ("photo", {"size": 18}, "divides by 4"),
+        ("photo", {"config": {"channels": 1}}, "told by the pictures"),
+        ("vae", {"config": {"height": 5}}, "told by the pictures"),
+        ("vae", {"config": {"likelihood": "bernoulli"}}, "told by the recipe"),
+        ("vae", {"config": {"widths": 5}}, "widths can't be 5"),
+    ],
+)
+def test_a_plan_that_can_not_be_is_told(recipe: str, change: dict, said: str, photographs: Path, tmp_path: Path):
+    with pytest.raises(ValueError, match=said):
+        Trainer(plan(recipe, photographs, tmp_path, **change), data.load(photographs))
+
+
+def test_a_network_that_memory_does_not_hold_is_told(photographs: Path, tmp_path: Path, monkeypatch):
+    def too_large(architecture: str, config: Any) -> Any:
+        raise RuntimeError("can't allocate memory")
+
+    monkeypatch.setattr(training, "built", too_large)
+    with pytest.raises(ValueError, match=r"a network with .* can't be made: can't allocate"):
+        Trainer(plan("vae", photographs, tmp_path), data.load(photographs))
+
+
+@pytest.mark.parametrize("change", [{"recipe": "vae"}, {"config": {"widths": [4, 16], "blocks": 1}}])
+def test_weights_of_another_network_are_nothing_to_begin_with(change: dict, photographs: Path, tmp_path: Path):
+    training.train(plan("photo", photographs, tmp_path), tmp_path / "first")
+    asked = plan(**({"recipe": "photo", "photographs": photographs, "tmp_path": tmp_path} | change))
+    with pytest.raises(ValueError, match="can't start from mine@1"):
+        Trainer(replace(asked, start_from=tmp_path / "first"), data.load(photographs))
+
+
+def test_the_highest_seed_can_be_drawn_from(photographs: Path, tmp_path: Path):
+    described = training.train(plan("vae", photographs, tmp_path, steps=2, seed=2**63 - 1), tmp_path / "mine")
+    assert described.training["steps"] == 2
 
 
 def test_the_log_has_what_was_held_out(photographs: Path, tmp_path: Path):

@@ -1,0 +1,148 @@
+"""A module compiled for this machine's CPU by OpenVINO: numpy arrays in, numpy arrays out.
+
+Chosen by measurement (`python -m benchmarks.engine`). OpenVINO needs no compiler where it runs, and takes any size with
+one graph. What takes seconds is drawing the graph (`torch.export`), so graphs can be kept in a folder.
+
+The graph is made through OpenVINO's frontend itself: its `convert_model` reports its use over the network.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+KERNELS = 256
+"""Kernels that OpenVINO keeps of a program, about 25 of a network for each size it met. By its own 5,000 a server that
+meets many sizes grows by 4 MB with each."""
+
+SOURCES = Path(__file__).parent
+
+
+class CannotCompile(Exception):
+    """The module can't be drawn as a graph, or the graph can't be compiled here."""
+
+
+def available() -> bool:
+    """Whether OpenVINO is installed; it is optional, and a machine that only trains may lack it."""
+    return find_spec("openvino") is not None
+
+
+class Compiled:
+    """A module's graph, compiled when first asked for each type of pixels; one caller at a time.
+
+    The module takes floats and gives its first result as whole numbers in floats; here its first argument may be of
+    any type of pixels, and the first result comes back as the type asked for.
+    """
+
+    def __init__(self, graph: Any, low_precision: bool, threads: int):
+        self.graph, self.low_precision, self.threads = graph, low_precision, threads
+        self.requests: dict[tuple[np.dtype, np.dtype], Any] = {}
+
+    def __call__(self, *arrays: np.ndarray, answer: np.dtype) -> tuple[np.ndarray, ...]:
+        types = (arrays[0].dtype, np.dtype(answer))
+        if types not in self.requests:
+            self.requests[types] = self.request(*types)
+        results = self.requests[types].infer(list(arrays), share_inputs=True)
+        return tuple(results[number] for number in range(len(results)))
+
+    def request(self, given: np.dtype, answer: np.dtype) -> Any:
+        """The graph for those types at its two ends, compiled."""
+        from openvino.preprocess import PrePostProcessor
+
+        ends = PrePostProcessor(self.graph.clone())
+        ends.input(0).tensor().set_element_type(element(given))
+        ends.output(0).tensor().set_element_type(element(answer))
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "bf16" if self.low_precision else "f32",
+            "INFERENCE_NUM_THREADS": self.threads,
+            "CPU_RUNTIME_CACHE_CAPACITY": KERNELS,
+            "ENABLE_CPU_PINNING": False,  # other processes of ours would be pinned to the same cores
+        }
+        try:
+            return core().compile_model(ends.build(), "CPU", settings).create_infer_request()
+        except RuntimeError as error:
+            raise CannotCompile(str(error)) from error
+
+
+def element(dtype: np.dtype) -> Any:
+    """OpenVINO's name of a type."""
+    import openvino
+
+    return openvino.Type(dtype)
+
+
+@cache
+def core() -> Any:
+    """OpenVINO itself, of which one is enough."""
+    import openvino
+
+    return openvino.Core()
+
+
+def graph_of(module: nn.Module, example: Sequence[Tensor], moving: Any) -> Any:
+    """The graph of a module, drawn by calling it with an example; `moving` are the sizes that may differ from the
+    example's, as `torch.export` takes them. Raises CannotCompile."""
+    from openvino.frontend import FrontEndManager  # type: ignore[attr-defined]
+    from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
+
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # of PyTorch, about itself
+            program = torch.export.export(module.eval(), tuple(example), dynamic_shapes=moving).run_decompositions()
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        drawn = program.module()
+        decoder = TorchFXPythonDecoder(drawn, dynamic_shapes=True)  # must outlive the conversion, as must `drawn`
+        return frontend.convert(frontend.load(decoder))
+    except Exception as error:  # of many kinds, private ones among them; the module still runs as it is
+        raise CannotCompile(str(error).partition("\n")[0]) from error
+
+
+def kept(folder: Path, name: str) -> Any:
+    """The graph of that name, or None where none is kept that can be read."""
+    path = folder / f"{name}.xml"
+    try:
+        return core().read_model(path) if path.exists() else None
+    except RuntimeError:  # half a file, say; it is drawn again
+        return None
+
+
+def keep(folder: Path, name: str, graph: Any, halves: bool) -> None:
+    """Keeps a graph for the next start, whole or not at all; `halves` stores its numbers in 16 bits. Raises OSError."""
+    import openvino
+
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(dir=folder))
+    try:
+        openvino.save_model(graph, beside / f"{name}.xml", compress_to_fp16=halves)
+        for suffix in (".bin", ".xml"):  # whoever finds the second finds the first
+            os.replace(beside / f"{name}{suffix}", folder / f"{name}{suffix}")
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def name_of(weights: str, task: str) -> str:
+    """What a graph is kept under: told by the weights' hash, the task, this program's code and OpenVINO's version."""
+    return hashlib.sha256(f"{weights} {task} {code()} {version('openvino')}".encode()).hexdigest()[:32]
+
+
+@cache
+def code() -> str:
+    """A hash of this package's modules: where one changed, graphs are drawn anew."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(SOURCES.glob("*.py")))).hexdigest()
+
+
+def fits_halves(module: nn.Module) -> bool:
+    """Whether nothing is lost by storing the weights in 16 bits, as where the checkpoint does."""
+    return all(torch.equal(weight, weight.half().float()) for weight in module.state_dict().values())

@@ -1,0 +1,158 @@
+import logging
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY
+from torch import nn
+
+from models import checkpoints, compiled, inference
+from models.catalog import SHIPPED, Catalog
+from models.compiled import Compiled
+from models.inference import TASKS, Eager, Session
+
+CPU = torch.device("cpu")
+BYTES = np.dtype(np.uint8)
+
+
+def session_of(shelf: Path, name: str, graphs: Path | None = None) -> Session:
+    model = checkpoints.load(shelf / name)
+    return Session(model.network, CPU, name, model.description.sha256, graphs)
+
+
+@pytest.mark.parametrize("name", list(TINY))
+def test_compiled_and_pytorch_give_the_same(shelf: Path, name: str):
+    session = session_of(shelf, name)
+    session.low_precision = False
+    task = "decode" if session.needs.latent else "restore"
+    program = session.program(task)
+    assert isinstance(program, Compiled)
+    example = TASKS[task].example(session.needs)
+    found = program(*example, answer=BYTES)[0]
+    wanted = Eager(TASKS[task].module(session.network), CPU)(*example, answer=BYTES)[0]
+    assert found.dtype == wanted.dtype == np.uint8
+    assert np.abs(found.astype(int) - wanted.astype(int)).max() <= 1
+
+
+def test_one_graph_takes_any_size_number_and_depth(shelf: Path):
+    session = session_of(shelf, "tiny-photo")
+    program = session.program("restore")
+    for dtype in (np.uint8, np.uint16):
+        for shape in ((1, 4, 4, 3), (3, 64, 32, 3), (1, 128, 260, 3)):
+            tiles = np.full(shape, np.iinfo(dtype).max // 3, dtype)
+            answer, finite = session.restore(tiles, np.full(shape[0], 5.0))
+            assert answer.shape == shape
+            assert answer.dtype == dtype
+            assert finite.all()
+    assert session.program("restore") is program
+
+
+def test_drawing_a_graph_reaches_for_no_network(shelf: Path, monkeypatch: pytest.MonkeyPatch):
+    def refused(*_: object) -> None:
+        raise AssertionError("a connection was tried")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    assert isinstance(session_of(shelf, "tiny-vae").program("decode"), Compiled)
+
+
+def test_graphs_are_kept_and_found_again(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    codes = TASKS["decode"].example(session_of(shelf, "tiny-vae").needs)[0]
+    first, _ = session_of(shelf, "tiny-vae", tmp_path / "graphs").decode(codes)
+    kept = sorted(path.suffix for path in (tmp_path / "graphs").iterdir())
+    assert kept == [".bin", ".xml"]
+    monkeypatch.setattr(compiled, "graph_of", lambda *_: pytest.fail("drawn again"))
+    second, _ = session_of(shelf, "tiny-vae", tmp_path / "graphs").decode(codes)
+    assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".xml"])
+def test_a_kept_graph_that_is_spoilt_is_drawn_again_or_passed_over(shelf: Path, tmp_path: Path, suffix: str):
+    codes = TASKS["decode"].example(session_of(shelf, "tiny-vae").needs)[0]
+    first, _ = session_of(shelf, "tiny-vae", tmp_path).decode(codes)
+    spoilt = next(tmp_path.glob(f"*{suffix}"))
+    spoilt.write_bytes(bytes(len(spoilt.read_bytes()) // 2))
+    second, _ = session_of(shelf, "tiny-vae", tmp_path).decode(codes)
+    assert np.abs(first.astype(int) - second.astype(int)).max() <= 1
+
+
+def test_where_nothing_can_be_kept_it_runs_all_the_same(shelf: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("not a folder")
+    session = session_of(shelf, "tiny-vae", tmp_path / "file" / "graphs")
+    assert isinstance(session.program("decode"), Compiled)
+
+
+def test_graphs_are_told_apart_by_weights_task_and_code(monkeypatch: pytest.MonkeyPatch):
+    names = {compiled.name_of(weights, task) for weights in ("a", "b") for task in ("restore", "decode")}
+    monkeypatch.setattr(compiled, "code", lambda: "other code")
+    assert len(names | {compiled.name_of("a", "restore")}) == 5
+
+
+class Untraceable(nn.Module):
+    """Its path depends on the values it is given, which no graph can hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.needs = inference.Needs(1, level=True)
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, noisy: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        return noisy * self.weight if noisy.sum() > 0 else noisy
+
+
+def test_what_cannot_be_compiled_runs_in_pytorch_and_says_so(caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING, "denoir"):
+        session = Session(Untraceable(), CPU, "odd@1")
+        tiles = np.full((1, 6, 7, 1), 9, np.uint8)
+        assert np.array_equal(session.restore(tiles, np.array([5.0]))[0], tiles)
+    assert isinstance(session.program("restore"), Eager)
+    assert "odd@1" in caplog.text
+
+
+def test_a_program_that_disagrees_is_not_used(
+    shelf: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    right = Compiled.__call__
+
+    def wrong(self: Compiled, *arrays: np.ndarray, answer: np.dtype) -> tuple[np.ndarray, ...]:
+        first, *others = right(self, *arrays, answer=answer)
+        return np.flip(first, 2), *others
+
+    monkeypatch.setattr(Compiled, "__call__", wrong)
+    with caplog.at_level(logging.WARNING, "denoir"):
+        session = session_of(shelf, "tiny-denoise")
+        assert isinstance(session.program("restore"), Eager)
+    assert "tiny-denoise" in caplog.text
+
+
+def test_without_openvino_it_runs_in_pytorch(shelf: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(compiled, "available", lambda: False)
+    assert isinstance(session_of(shelf, "tiny-vae").program("decode"), Eager)
+
+
+def test_nothing_spins_while_there_is_nothing_to_do(shelf: Path):
+    session = session_of(shelf, "tiny-photo")
+    session.restore(np.zeros((1, 256, 256, 3), np.uint8), np.array([25.0]))
+    time.sleep(0.5)
+    before = time.process_time()
+    time.sleep(1.0)
+    assert time.process_time() - before < 0.3  # a thread that waits by turning round would burn all of the second
+
+
+@pytest.mark.slow
+def test_many_sizes_do_not_fill_the_memory():
+    session = Session(checkpoints.load(Catalog.of(SHIPPED).find("photo").folder).network, CPU)
+    sides = np.random.default_rng(0).permutation([(a, b) for a in range(8, 36) for b in range(8, 36)])[:400] * 8
+    at = []
+    for height, width in sides:
+        session.restore(np.zeros((1, height, width, 3), np.uint8), np.array([25.0]))
+        at.append(resident())
+    assert at[-1] - at[199] < 150  # 200 sizes more: without the bound, 800 MB
+
+
+def resident() -> float:
+    """Megabytes that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
