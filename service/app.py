@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 
 from models.catalog import SHIPPED, Catalog
 from models.images import Limits
-from service import errors, guards
+from service import errors, guards, pipeline
 from service.batcher import Batcher
 from service.decoders import Decoders
 from service.engine import Engine, use_cores
@@ -31,13 +31,15 @@ DOCS_POLICY = (
 def create_app(settings: Settings) -> FastAPI:
     """The service. Models are loaded when it starts; raises CheckpointError there for one that can't be used."""
 
+    duty = guards.Duty()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with running(settings) as parts:
             app.state.parts = parts
-            app.state.ready = True
+            duty.ready = True
             yield
-            app.state.ready = False
+            duty.ready = False
 
     app = FastAPI(
         title="denoir",
@@ -48,12 +50,18 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.settings = settings
-    app.state.ready = False
+    app.state.duty = duty
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=WEB), name="static")
     app.add_api_route("/docs", docs, include_in_schema=False)
     errors.answer_all(app)
-    app.add_middleware(guards.BodyLimit, limit=settings.max_upload)
+    app.add_middleware(
+        guards.BodyLimit,
+        limit=settings.max_upload,
+        together=settings.max_bodies,
+        backlog=lambda: app.state.parts.batcher.backlog,
+    )
+    app.add_middleware(guards.Attendance, duty=duty)
     app.add_middleware(guards.RequestIds)
     return app
 
@@ -63,14 +71,22 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
     """The parts at work: models loaded and warm, the queue served, decoders waiting; all ended in order."""
     use_cores(settings.cores)
     engine = await asyncio.to_thread(Engine, Catalog.of(SHIPPED, settings.models), settings)
-    batcher = Batcher(engine.run, engine.capacity, settings.max_waiting)  # type: ignore[arg-type]
+    batcher = Batcher(
+        engine.run,  # type: ignore[arg-type]
+        engine.capacity,
+        key=lambda kind: (kind.model, kind.task),
+        max_waiting=settings.max_waiting,
+        max_held=settings.max_pictures,
+    )
     limits = Limits(max_pixels=settings.max_pixels)
     decoders = Decoders(settings.decoder_processes, settings.decode_deadline, limits)
     await decoders.start()
     batcher.start()
-    await asyncio.get_running_loop().run_in_executor(batcher.thread, engine.warm_up)
+    parts = Parts(engine, batcher, decoders)
     try:
-        yield Parts(engine, batcher, decoders)
+        await asyncio.get_running_loop().run_in_executor(batcher.thread, engine.warm_up)
+        await pipeline.measure(parts)  # only now, so that what is done but once does not count
+        yield parts
     finally:
         await batcher.close()
         await decoders.close()

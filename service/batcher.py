@@ -1,7 +1,13 @@
-"""Single asks -> batches, taken when the device is free. Knows no torch.
+"""Single asks -> batches, taken when the device is free. Knows no torch, and not what the work is.
 
-Fairness is by cost (pixels), as in start-time fair queueing (Goyal et al. 1996): each job's asks are stamped with the
-cost that the job has had served, so a thumbnail's one tile goes before the hundredth tile of a scan.
+Fairness is by predicted seconds, as in start-time fair queueing (Goyal et al. 1996): each job's asks are stamped with
+the seconds that the job has had, so a thumbnail's one tile goes before the hundredth tile of a scan.
+
+Who is let in follows from that. Until a newcomer has had its C seconds, each other job has about C seconds too, or what
+is left of it where that is less. So the newcomer waits for the batch that runs and for the sum of min(C, left), and it
+is this sum that `max_waiting` bounds: a scan that takes minutes is let in where little else waits, thumbnails are let
+in beside it, and a second scan is told when the first will have gone far enough. All that waits is bounded with it: by
+the largest job and max_waiting * (1 + log n) seconds, n being the jobs. Memory has a bound of its own, `max_held`.
 """
 
 import asyncio
@@ -9,75 +15,146 @@ import heapq
 import itertools
 import math
 import time
-from collections.abc import Callable, Hashable
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 Run = Callable[[Hashable, list[Any]], list[Any]]
-"""(kind, payloads) -> results in the same order; called in the device's own thread, one batch at a time."""
+"""(kind, payloads) -> results in the same order; called in the device's own thread, one batch at a time.
+
+A result that is an exception fails its own ask and no other.
+"""
+
+BATCHES_AHEAD = 2
+"""Batches' worth of one job that is queued at a time: one runs, and the next is there when it ends."""
 
 
 class Overloaded(Exception):
     """More work is waiting than may; `retry_after` says in how many seconds there should be room."""
 
-    def __init__(self, retry_after: int):
-        super().__init__(f"overloaded for another {retry_after} s")
-        self.retry_after = retry_after
+    def __init__(self, seconds: float):
+        self.retry_after = max(1, math.ceil(seconds))
+        super().__init__(f"overloaded for another {self.retry_after} s")
 
 
-@dataclass(order=True)
+@dataclass(frozen=True)
+class Done:
+    """A result, the seconds it waited, and its share, by cost, of the seconds that its batch ran."""
+
+    result: Any
+    waited: float
+    ran: float
+
+
+@dataclass
+class Rate:
+    """Cost a second over about the last ten batches, each weighing as much as it took seconds."""
+
+    cost: float
+    seconds: float
+
+    def learn(self, cost: float, seconds: float) -> None:
+        self.cost, self.seconds = 0.9 * self.cost + cost, 0.9 * self.seconds + seconds
+
+
+@dataclass(eq=False)
 class Ask:
-    """One piece of work: asks of one `kind` may share a batch."""
+    """One piece of work: asks of one `kind` may share a batch. `start` is its job's fair time before it, in seconds."""
 
-    stamp: float
-    number: int
-    kind: Hashable = field(compare=False)
-    cost: int = field(compare=False)
-    payload: Any = field(compare=False)
-    answer: asyncio.Future = field(compare=False)
-    asked: float = field(compare=False)
+    job: "Job"
+    kind: Hashable
+    cost: int
+    payload: Any
+    start: float
+    asked: float
+    answer: asyncio.Future[Done]
+
+    def tell(self, result: Any, waited: float, ran: float) -> None:
+        self.payload = None
+        self.job.asks.discard(self)
+        if self.answer.done():
+            return
+        if isinstance(result, Exception):
+            self.answer.set_exception(result)
+            self.answer.exception()  # looked at, so that a failure told by one tile is not reported for the others
+        else:
+            self.answer.set_result(Done(result, waited, ran))
 
 
 class Job:
-    """The asks of one request. Used as a context: leaving it, however, drops what has not been run."""
+    """The asks of one request, all of one rate. Used as a context: leaving it, however, drops what has not been run."""
 
-    def __init__(self, batcher: "Batcher"):
-        self.batcher = batcher
+    def __init__(self, batcher: "Batcher", kind: Hashable, cost: int, size: int):
+        self.batcher, self.kind = batcher, kind
+        self.left, self.size = cost, size
         self.stamp = batcher.now
-        self.asks: list[Ask] = []
-        self.waited = 0.0
-        self.ran = 0.0
+        self.asks: set[Ask] = set()
 
     def __enter__(self) -> "Job":
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.batcher.jobs.discard(self)
         for ask in self.asks:
-            if not ask.answer.done():
-                ask.answer.cancel()
-                self.batcher.drop(ask)
-            elif not ask.answer.cancelled():
-                ask.answer.exception()  # looked at, so that a failure told by one tile is not reported for the others
+            ask.answer.cancel()
+            ask.payload = None
 
-    def ask(self, kind: Hashable, cost: int, payload: Any) -> asyncio.Future:
-        """Queues one piece of work; its future has (result, seconds waited, seconds run)."""
-        self.stamp = max(self.stamp, self.batcher.now) + cost
-        ask = self.batcher.queue(self.stamp, kind, cost, payload)
-        self.asks.append(ask)
+    @property
+    def seconds(self) -> float:
+        """Predicted for what has not begun to run."""
+        return self.batcher.predicted(self.kind, self.left)
+
+    def expect(self, cost: int, size: int = 0) -> None:
+        """Says what the job will ask in all, and hold, now that it is known. Raises Overloaded; see `admit`."""
+        self.batcher.check(self.kind, cost, size, self.batcher.jobs - {self})
+        self.left, self.size = cost, size
+
+    def ask(self, kind: Hashable, cost: int, payload: Any) -> asyncio.Future[Done]:
+        """Queues one piece of work."""
+        start = max(self.stamp, self.batcher.now)
+        self.stamp = start + self.batcher.predicted(kind, cost)
+        ask = Ask(self, kind, cost, payload, start, time.monotonic(), asyncio.get_running_loop().create_future())
+        self.asks.add(ask)
+        self.batcher.queue(self.stamp, ask)
         return ask.answer
+
+    async def answers(self, kind: Hashable, cost: int, payloads: Iterable[Any]) -> AsyncIterator[Done]:
+        """Asks for each payload and yields the answers in order; a payload is not made before there is room for it."""
+        ahead: deque[asyncio.Future[Done]] = deque()
+        for payload in payloads:
+            ahead.append(self.ask(kind, cost, payload))
+            if len(ahead) == BATCHES_AHEAD * self.batcher.capacity(kind):
+                yield await ahead.popleft()
+        while ahead:
+            yield await ahead.popleft()
 
 
 class Batcher:
-    """A queue before one device. `capacity(kind)` says how many asks of a kind a batch may hold."""
+    """A queue before one device.
 
-    def __init__(self, run: Run, capacity: Callable[[Hashable], int], max_waiting: float = 20.0):
-        self.run, self.capacity, self.max_waiting = run, capacity, max_waiting
+    capacity(kind): how many asks of a kind a batch may hold. key(kind): what the kind's rate is known by. max_waiting:
+    seconds that a newcomer may be predicted to wait. max_held: what all jobs may hold, in the units of `size`; one
+    alone may hold more. guess: cost a second of what has never run.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        capacity: Callable[[Any], int],
+        key: Callable[[Any], Hashable] = lambda kind: kind,
+        max_waiting: float = 20.0,
+        max_held: float = math.inf,
+        guess: float = 1e5,
+    ):
+        self.run, self.capacity, self.key = run, capacity, key
+        self.max_waiting, self.max_held, self.guess = max_waiting, max_held, guess
         self.now = 0.0
-        self.rate = 0.0
-        self.waiting_cost = 0
-        self.running_cost = 0
-        self.heap: list[Ask] = []
+        self.running = 0.0
+        self.rates = defaultdict(lambda: Rate(guess / 1000, 0.001))  # a guess weighs little against what is measured
+        self.jobs: set[Job] = set()
+        self.heap: list[tuple[float, int, Ask]] = []
         self.numbers = itertools.count()
         self.work = asyncio.Event()
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="device")
@@ -92,41 +169,61 @@ class Batcher:
         if self.task:
             self.task.cancel()
             await asyncio.gather(self.task, return_exceptions=True)
-        for ask in self.heap:
+        for _, _, ask in self.heap:
             ask.answer.cancel()
         await asyncio.to_thread(self.thread.shutdown)
 
     @property
     def backlog(self) -> float:
-        """Seconds that what is queued and running is predicted to take, by the rate measured so far."""
-        return (self.waiting_cost + self.running_cost) / self.rate if self.rate else 0.0
+        """Seconds predicted for all that runs and waits, what has yet to be queued included."""
+        return self.running + sum(job.seconds for job in self.jobs)
 
-    def admit(self) -> Job:
-        """Room for one more request. Raises Overloaded where too much work waits already."""
-        if self.backlog > self.max_waiting:
-            raise Overloaded(max(1, math.ceil(self.backlog - self.max_waiting)))
-        return Job(self)
+    def predicted(self, kind: Hashable, cost: float) -> float:
+        """Seconds that so much work of a kind takes, by what was measured."""
+        rate = self.rates[self.key(kind)]
+        return cost * rate.seconds / rate.cost
 
-    def queue(self, stamp: float, kind: Hashable, cost: int, payload: Any) -> Ask:
-        future = asyncio.get_running_loop().create_future()
-        ask = Ask(stamp, next(self.numbers), kind, cost, payload, future, time.monotonic())
-        heapq.heappush(self.heap, ask)
-        self.waiting_cost += cost
+    def learn(self, kind: Hashable, cost: float, seconds: float) -> None:
+        """That so much work of a kind took so many seconds."""
+        self.rates[self.key(kind)].learn(cost, seconds)
+
+    def admit(self, kind: Hashable, cost: int, size: int = 0) -> Job:
+        """Room for one more request, which will ask for `cost` in all, and hold `size` until it leaves.
+
+        Raises Overloaded where it would have to wait for too long, or too much is held already.
+        """
+        self.check(kind, cost, size, self.jobs)
+        job = Job(self, kind, cost, size)
+        self.jobs.add(job)
+        return job
+
+    def check(self, kind: Hashable, cost: int, size: int, others: set[Job]) -> None:
+        """Raises Overloaded where there is no room beside those others."""
+        left, own = [job.seconds for job in others], self.predicted(kind, cost)
+        if self.running + served(left, own) > self.max_waiting:
+            raise Overloaded(self.until_room(left, own))
+        held = sum(job.size for job in others)
+        if held and held + size > self.max_held:
+            raise Overloaded(self.running + sum(left))
+
+    def until_room(self, left: list[float], own: float) -> float:
+        """Seconds until one of `own` seconds would be let in, if nobody else comes. The others are served in step."""
+        low, high = 0.0, max(left, default=0.0)
+        for _ in range(20):
+            middle = (low + high) / 2
+            waiting = self.running + served(left, middle + own) - served(left, middle)
+            low, high = (low, middle) if waiting <= self.max_waiting else (middle, high)
+        return self.running + served(left, high)
+
+    def queue(self, stamp: float, ask: Ask) -> None:
+        heapq.heappush(self.heap, (stamp, next(self.numbers), ask))
         self.work.set()
-        return ask
-
-    def drop(self, ask: Ask) -> None:
-        """Forgets an ask whose future was cancelled; it leaves the heap when its turn comes."""
-        if ask.payload is not None:
-            ask.payload = None
-            self.waiting_cost -= ask.cost
 
     async def serve(self) -> None:
         """Takes the next batch when the device is free, for as long as the service lives."""
         while True:
             await self.work.wait()
-            batch = self.take()
-            if batch:
+            if batch := self.take():
                 await self.run_batch(batch)
             if not self.heap:
                 self.work.clear()
@@ -134,52 +231,50 @@ class Batcher:
     def take(self) -> list[Ask]:
         """The first ask in fair order, and as many of its kind as fit; the others stay in their order."""
         batch: list[Ask] = []
-        others: list[Ask] = []
+        others: list[tuple[float, int, Ask]] = []
         room = 1
         while self.heap and len(batch) < room:
-            ask = heapq.heappop(self.heap)
-            if ask.payload is None or ask.answer.done():
-                self.drop(ask)
-            elif not batch or ask.kind == batch[0].kind:
+            entry = heapq.heappop(self.heap)
+            ask = entry[-1]
+            if ask.answer.done():
+                continue
+            if not batch or ask.kind == batch[0].kind:
                 batch.append(ask)
                 room = self.capacity(ask.kind)
             else:
-                others.append(ask)
-        for ask in others:
-            heapq.heappush(self.heap, ask)
+                others.append(entry)
+        for entry in others:
+            heapq.heappush(self.heap, entry)
         if batch:
-            self.now = max(self.now, batch[0].stamp - batch[0].cost)
+            self.now = max(self.now, batch[0].start)
+        for ask in batch:
+            ask.job.left = max(0, ask.job.left - ask.cost)
         return batch
 
     async def run_batch(self, batch: list[Ask]) -> None:
         """Runs a batch in the device's thread and answers each ask; if it fails, each is told."""
-        cost = sum(ask.cost for ask in batch)
-        payloads = [ask.payload for ask in batch]
-        for ask in batch:
-            self.drop(ask)
-        self.running_cost = cost
-        began = time.monotonic()
+        kind, cost, payloads = batch[0].kind, sum(ask.cost for ask in batch), [ask.payload for ask in batch]
+        self.running, began = self.predicted(kind, cost), time.monotonic()
         try:
             loop = asyncio.get_running_loop()
-            results = await loop.run_in_executor(self.thread, self.run, batch[0].kind, payloads)
-            answers = [(result, began - ask.asked) for result, ask in zip(results, batch, strict=True)]
+            results = await loop.run_in_executor(self.thread, self.run, kind, payloads)
+            answers = list(zip(batch, results, strict=True))
         except asyncio.CancelledError:
             for ask in batch:
                 ask.answer.cancel()
             raise
         except Exception as error:  # whatever the model raises belongs to those who asked, not to the queue
-            for ask in batch:
-                if not ask.answer.done():
-                    ask.answer.set_exception(error)
-            return
-        finally:
-            self.running_cost = 0
-        took = time.monotonic() - began
-        self.learn(cost / max(took, 1e-6))
-        for ask, (result, waited) in zip(batch, answers, strict=True):
-            if not ask.answer.done():
-                ask.answer.set_result((result, waited, took))
+            answers, took = [(ask, error) for ask in batch], 0.0
+        else:
+            took = time.monotonic() - began
+            # What nobody waited behind may not have filled its batch: it tells how fast the device is at least.
+            if self.heap or took < self.running:
+                self.learn(kind, cost, took)
+        self.running = 0.0
+        for ask, result in answers:
+            ask.tell(result, began - ask.asked, took * ask.cost / cost)
 
-    def learn(self, rate: float) -> None:
-        """Cost a second, averaged over about the last ten batches."""
-        self.rate = rate if not self.rate else 0.9 * self.rate + 0.1 * rate
+
+def served(left: list[float], level: float) -> float:
+    """Seconds until each job has had `level` seconds, or all that is left of it."""
+    return sum(min(one, level) for one in left)

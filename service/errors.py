@@ -42,6 +42,22 @@ def upload_too_large(limit: int) -> Problem:
     return Problem(413, "upload-too-large", detail, {"Connection": "close"}, max_bytes=limit)
 
 
+def upload_too_slow() -> Problem:
+    return Problem(408, "upload-too-slow", "the body came too slowly, or not at all", {"Connection": "close"})
+
+
+def path_too_long(limit: int) -> Problem:
+    return Problem(414, "path-too-long", f"the path is longer than {limit} bytes", max_bytes=limit)
+
+
+def head_too_large(limit: int) -> Problem:
+    return Problem(431, "head-too-large", f"the request's head is larger than {limit} bytes", max_bytes=limit)
+
+
+def bad_request() -> Problem:
+    return Problem(400, "bad-request", "what was sent is no HTTP request")
+
+
 def cannot(model: str, task: str, able: list[str]) -> Problem:
     detail = f"{model} can't be asked to {task}; it can: {', '.join(able) or 'nothing'}"
     return Problem(409, "wrong-model", detail, can=able)
@@ -50,6 +66,10 @@ def cannot(model: str, task: str, able: list[str]) -> Problem:
 def overloaded(seconds: int) -> Problem:
     detail = f"too much work is waiting; try again in {seconds} s"
     return Problem(503, "overloaded", detail, {"Retry-After": str(seconds)})
+
+
+def shutting_down() -> Problem:
+    return Problem(503, "shutting-down", "the service is stopping; no new work is taken, and none is going on")
 
 
 def client_gone() -> Problem:

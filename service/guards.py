@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import math
 import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,8 +22,11 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 log = logging.getLogger("denoir")
 
 OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-DRAINED, DRAIN_SECONDS = 8 * 2**20, 2.0
-"""How much of a refused body is read and thrown away, so that the client gets to see the answer."""
+DRAINED, DRAIN_SECONDS = 7 * 2**20, 2.0
+"""How much of a refused body is read and thrown away, so that the client gets to see the answer: 8 MiB, less what the
+server may have read ahead."""
+
+HEALTH = {"/healthz", "/readyz"}
 
 SECURITY = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -34,7 +39,8 @@ SECURITY = {
 class RequestIds:
     """Gives every request an id (the client's own where it is well formed), and every answer the security headers.
 
-    Being outermost, it also answers for what nobody foresaw: 500 with the id, under which the log has the trace.
+    Being outermost, it also answers for what nobody foresaw: 500 with the id, under which the log has the trace. And
+    for what is cut off because the service ends: 503.
     """
 
     def __init__(self, app: ASGIApp):
@@ -42,11 +48,11 @@ class RequestIds:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         given = Headers(scope=scope).get("x-request-id", "")
         scope["request_id"] = given if OWN_ID.fullmatch(given) else secrets.token_hex(8)
-
-        started = False
+        problem, started = None, False
 
         async def send_with_headers(message: Message) -> None:
             nonlocal started
@@ -60,60 +66,106 @@ class RequestIds:
 
         try:
             await self.app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            log.error("request %s was cut off, because the service ends", scope["request_id"])
+            if started:
+                raise
+            problem = errors.shutting_down()
         except Exception:
             log.exception("request %s failed", scope["request_id"])
-            if not started:
-                await errors.told(errors.unforeseen(), scope["request_id"])(scope, receive, send_with_headers)
+            problem = errors.unforeseen()
+        if problem and not started:
+            await errors.told(problem, scope["request_id"])(scope, receive, send_with_headers)
+
+
+@dataclass
+class Duty:
+    """Whether new work is taken, and how many requests are under way. Server and application share one."""
+
+    ready: bool = False
+    under_way: int = 0
+
+
+class Attendance:
+    """Lets requests in while the service is ready, and counts them; of its health it tells at any time."""
+
+    def __init__(self, app: ASGIApp, duty: Duty):
+        self.app, self.duty = app, duty
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in HEALTH:
+            return await self.app(scope, receive, send)
+        if not self.duty.ready:
+            return await errors.told(errors.shutting_down(), scope["request_id"])(scope, receive, send)
+        self.duty.under_way += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.duty.under_way -= 1
 
 
 class BodyLimit:
-    """Refuses bodies over a limit: by what they declare before a byte is read, and by what arrives as it streams."""
+    """Refuses bodies over a limit: by what they declare before a byte is read, and by what arrives as it streams.
 
-    def __init__(self, app: ASGIApp, limit: int):
-        self.app, self.limit = app, limit
+    limit: bytes of one body. together: bytes that all bodies under way may have. What has arrived counts until its
+    request ends; what is merely declared holds no room, so that slow uploads keep nobody out. backlog: seconds of work
+    that is waiting, after which there should be room.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, together: int, backlog: Callable[[], float]):
+        self.app, self.limit, self.together, self.backlog = app, limit, max(together, limit), backlog
+        self.under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self.limit:
-            return await self.refuse(scope, receive, send)
-        arrived, started = 0, False
+        if problem := self.problem(int(declared) if declared.isdecimal() else 0, 0):
+            # A client that waits to be told to go on has sent nothing that could be thrown away.
+            if "100-continue" not in Headers(scope=scope).get("expect", "").lower():
+                await thrown_away(receive)
+            return await errors.told(problem, scope.get("request_id", ""))(scope, receive, send)
+        arrived = 0
 
         async def receive_counted() -> Message:
             nonlocal arrived
             message = await receive()
-            arrived += len(message.get("body", b""))
-            if arrived > self.limit:
-                raise errors.upload_too_large(self.limit)
+            size = len(message.get("body", b""))
+            if problem := self.problem(arrived + size, arrived):
+                if message.get("more_body"):
+                    await thrown_away(receive)
+                raise problem
+            arrived += size
+            self.under_way += size
             return message
 
-        async def send_noted(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
         try:
-            return await self.app(scope, receive_counted, send_noted)
-        except errors.Problem:
-            if started:
-                raise
-            return await self.refuse(scope, receive, send)
+            await self.app(scope, receive_counted, send)
+        finally:
+            self.under_way -= arrived
 
-    async def refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers 413, then reads on for a little while."""
-        answer = errors.told(errors.upload_too_large(self.limit), scope.get("request_id", ""))
-        await answer(scope, receive, send)
-        drained = 0
-        try:
-            async with asyncio.timeout(DRAIN_SECONDS):
-                while drained < DRAINED:
-                    message = await receive()
-                    drained += len(message.get("body", b""))
-                    if message["type"] == "http.disconnect" or not message.get("more_body"):
-                        return
-        except TimeoutError:
-            return
+    def problem(self, size: int, arrived: int) -> errors.Problem | None:
+        """What is wrong with a body of so many bytes, of which `arrived` are counted already."""
+        if size > self.limit:
+            return errors.upload_too_large(self.limit)
+        if size and self.under_way - arrived + size > self.together:
+            return errors.overloaded(max(1, math.ceil(self.backlog())))
+        return None
+
+
+async def thrown_away(receive: Receive) -> None:
+    """Reads on for a little while. An answer before that might not be seen: the server closes the connection with it,
+    and a client that is still sending gets a reset."""
+    drained = 0
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while drained < DRAINED:
+                message = await receive()
+                drained += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    return
+    except TimeoutError:
+        return
 
 
 def negotiated(accept: str, writable: dict[str, str]) -> list[str]:

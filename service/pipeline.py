@@ -5,6 +5,8 @@ import io
 import secrets
 import time
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy as np
 from models import inference, noise, restore, sampling
 from models.images import FORMATS, Picture
 from service import errors
-from service.batcher import Batcher, Job, Overloaded
+from service.batcher import Batcher, Done, Job, Overloaded
 from service.decoders import DecodeFailed, Decoders
 from service.engine import Engine, Kind, Loaded
 
@@ -27,22 +29,33 @@ class Parts:
     batcher: Batcher
     decoders: Decoders
 
-    def admit(self) -> Job:
+    @contextmanager
+    def admitted(self, kind: Kind, cost: int, size: int = 0) -> Iterator[Job]:
         """Room for one request's work, or the 503 that says when there will be."""
         try:
-            return self.batcher.admit()
+            with self.batcher.admit(kind, cost, size) as job:
+                yield job
         except Overloaded as error:
             raise errors.overloaded(error.retry_after) from error
 
 
 @dataclass
 class Timing:
-    """Seconds spent in each part of a journey, as `Server-Timing` tells them."""
+    """Seconds spent in each part of a journey, as `Server-Timing` tells them.
+
+    `queue` is what the first piece waited; `model` is the device's own seconds, those of each batch shared out by cost
+    among all who were in it.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, part: str, seconds: float) -> None:
         self.seconds[part] = self.seconds.get(part, 0.0) + seconds
+
+    def ran(self, piece: Done) -> None:
+        """Adds one piece of the work."""
+        self.seconds.setdefault("queue", piece.waited)
+        self.add("model", piece.ran)
 
     def __str__(self) -> str:
         return ", ".join(f"{part};dur={1000 * seconds:.1f}" for part, seconds in self.seconds.items())
@@ -64,19 +77,43 @@ async def denoise(parts: Parts, loaded: Loaded, body: bytes, sigma: float | None
     WrongSize, Problem.
     """
     timing, began = Timing(), time.monotonic()
-    picture = await parts.decoders.read(body)
-    inference.check_size(loaded.needs, picture.height, picture.width)
     told = {"Denoir-Model": loaded.description.title}
-    if loaded.needs.level:
-        sigma = await asyncio.to_thread(noise.estimate, picture.pixels) if sigma is None else sigma
-        told["Denoir-Sigma"] = f"{sigma:.2f}"
-    timing.add("decode", time.monotonic() - began)
-    pixels = await restored(parts, loaded, picture.pixels, sigma or 0.0, timing)
-    began = time.monotonic()
-    written = formats[0] if formats else picture.format
-    data = await encoded(parts, replace(picture, pixels=pixels), written)
+    with parts.admitted(Kind(loaded.description.title, "restore"), loaded.tiling.tile**2) as job:
+        picture = await opened(parts, job, loaded, body, sigma)
+        if loaded.needs.level:
+            sigma = await asyncio.to_thread(noise.estimate, picture.pixels) if sigma is None else sigma
+            told["Denoir-Sigma"] = f"{sigma:.2f}"
+        timing.add("decode", time.monotonic() - began)
+        pixels = await restored(job, loaded, picture.pixels, sigma or 0.0, timing)
+        began = time.monotonic()
+        written = formats[0] if formats else picture.format
+        data = await encoded(parts, replace(picture, pixels=pixels), written)
     timing.add("encode", time.monotonic() - began)
     return Answer(data, FORMATS[written].media_type, told | {"Server-Timing": str(timing)})
+
+
+async def opened(parts: Parts, job: Job, loaded: Loaded, body: bytes, sigma: float | None) -> Picture:
+    """The picture in a body, if there is room for it: till then the job stood for one tile, of which nobody knew more.
+
+    Raises PictureError, WrongSize, Overloaded.
+    """
+    picture = await parts.decoders.read(body)
+    inference.check_size(loaded.needs, picture.height, picture.width)
+    windows = [] if untouched(loaded, sigma) else restore.split(picture.height, picture.width, loaded.tiling)
+    alpha = 0 if picture.alpha is None else picture.alpha.nbytes
+    job.expect(sum(map(area, windows)), 2 * picture.pixels.nbytes + alpha)  # as it came, and as it will be
+    return picture
+
+
+def untouched(loaded: Loaded, sigma: float | None) -> bool:
+    """Whether a picture stays as it is: it has no noise, and the model is one that is told so."""
+    return loaded.needs.level and sigma == 0
+
+
+def area(window: restore.Window) -> int:
+    """Pixels to compute for a window: what it costs."""
+    height, width = window.shape
+    return height * width
 
 
 async def encoded(parts: Parts, picture: Picture, form: str) -> bytes:
@@ -87,24 +124,22 @@ async def encoded(parts: Parts, picture: Picture, form: str) -> bytes:
         raise errors.not_encoded() from error
 
 
-async def restored(parts: Parts, loaded: Loaded, pixels: np.ndarray, sigma: float, timing: Timing) -> np.ndarray:
-    """The picture through the network, tile by tile, sharing batches with whoever else is there."""
-    if loaded.needs.level and sigma == 0:
+async def restored(job: Job, loaded: Loaded, pixels: np.ndarray, sigma: float, timing: Timing) -> np.ndarray:
+    """The picture through the network, tile by tile, sharing batches with whoever else is there.
+
+    Tiles are cut when there is room for them in the queue and joined as they come, so that but a few are held.
+    """
+    if untouched(loaded, sigma):
         return pixels
-    height, width = pixels.shape[:2]
+    height, width, channels = pixels.shape
     windows = restore.split(height, width, loaded.tiling)
     canvas = np.empty_like(pixels)
-    kind = Kind(loaded.description.title, "restore", (*windows[0].shape, pixels.shape[2]), pixels.dtype.name)
-    with parts.admit() as job:
-        cost = windows[0].shape[0] * windows[0].shape[1]
-        answers = [job.ask(kind, cost, (restore.cut(pixels, window), sigma)) for window in windows]
-        waited = 0.0
-        for window, answer in zip(windows, answers, strict=True):
-            tile, wait, took = await answer
-            restore.join(canvas, window, tile)
-            waited = waited or wait
-            timing.add("model", took)
-    timing.add("queue", waited)
+    kind = Kind(loaded.description.title, "restore", (*windows[0].shape, channels), pixels.dtype.name)
+    tiles = ((restore.cut(pixels, window), sigma) for window in windows)
+    places = iter(windows)
+    async for done in job.answers(kind, area(windows[0]), tiles):
+        restore.join(canvas, next(places), done.result)
+        timing.ran(done)
     return canvas
 
 
@@ -112,25 +147,31 @@ async def sample(parts: Parts, loaded: Loaded, count: int, seed: int | None, tem
     """`count` new pictures of a seed, as one PNG grid or a zip of PNGs; a seed not given is drawn, and told."""
     timing = Timing()
     seed = secrets.randbits(SEED_BITS) if seed is None else seed
-    codes = sampling.draw_codes(loaded.needs.latent or 0, seed, 0, count, temperature)
-    pictures = await decoded(parts, loaded, codes, timing)
-    began = time.monotonic()
-    body = await WRITERS[form](parts, pictures)
+    kind, cost = decoding(loaded)
+    size = count * cost * loaded.needs.channels
+    with parts.admitted(kind, count * cost, size) as job:
+        codes = sampling.draw_codes(loaded.needs.latent or 0, seed, 0, count, temperature)
+        pictures = await decoded(job, loaded, codes, timing)
+        began = time.monotonic()
+        body = await WRITERS[form](parts, pictures)
     timing.add("encode", time.monotonic() - began)
     told = {"Denoir-Model": loaded.description.title, "Denoir-Seed": str(seed), "Server-Timing": str(timing)}
     return Answer(body, SAMPLE_FORMATS[form], told)
 
 
-async def decoded(parts: Parts, loaded: Loaded, codes: np.ndarray, timing: Timing) -> np.ndarray:
+async def decoded(job: Job, loaded: Loaded, codes: np.ndarray, timing: Timing) -> np.ndarray:
     """Codes `n k` -> pictures `n h w c`."""
+    pictures = []
+    async for done in job.answers(*decoding(loaded), codes):
+        pictures.append(done.result)
+        timing.ran(done)
+    return np.stack(pictures)
+
+
+def decoding(loaded: Loaded) -> tuple[Kind, int]:
+    """The kind that a code is, and the pixels it costs."""
     height, width = loaded.needs.size or (1, 1)
-    kind = Kind(loaded.description.title, "decode")
-    with parts.admit() as job:
-        answers = [job.ask(kind, height * width, code) for code in codes]
-        done = [await answer for answer in answers]
-    timing.add("queue", done[0][1])
-    timing.add("model", sum(took for _, _, took in done) / len(done))
-    return np.stack([picture for picture, _, _ in done])
+    return Kind(loaded.description.title, "decode"), height * width
 
 
 async def as_grid(parts: Parts, pictures: np.ndarray) -> bytes:
@@ -149,3 +190,17 @@ async def as_zip(parts: Parts, pictures: np.ndarray) -> bytes:
 
 WRITERS = {"png": as_grid, "zip": as_zip}
 SAMPLE_FORMATS = {"png": "image/png", "zip": "application/zip"}
+
+
+async def measure(parts: Parts) -> None:
+    """One full batch of all there is to ask, so that the batcher knows each rate before anybody waits.
+
+    Raises RuntimeError, with its name, for a model that can't even do that.
+    """
+    for kind, cost, payload in parts.engine.examples():
+        try:
+            with parts.admitted(kind, 0) as job:
+                async for _ in job.answers(kind, cost, [payload] * parts.engine.capacity(kind)):
+                    pass
+        except Exception as error:
+            raise RuntimeError(f"{kind.model} fails at its first {kind.task}: {error}") from error

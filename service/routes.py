@@ -90,7 +90,7 @@ SAMPLE_ANSWER: dict[int | str, dict[str, Any]] = {
     "/denoise",
     response_class=Response,
     openapi_extra=PICTURE_BODY,
-    responses=PICTURE_ANSWER | problems(400, 404, 409, 413, 415, 422, 500, 503),
+    responses=PICTURE_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503),
     dependencies=[Depends(once_each)],
 )
 async def denoise(
@@ -110,7 +110,7 @@ async def denoise(
 @router.get(
     "/sample",
     response_class=Response,
-    responses=SAMPLE_ANSWER | problems(404, 409, 422, 500, 503),
+    responses=SAMPLE_ANSWER | problems(404, 408, 409, 413, 422, 500, 503),
     dependencies=[Depends(once_each)],
 )
 async def sample(
@@ -155,7 +155,7 @@ async def healthz() -> Health:
 @router.get("/readyz", responses=problems(503))
 async def readyz(request: Request) -> Health:
     """Whether models are loaded and warm, and new work is taken."""
-    if not request.app.state.ready:
+    if not request.app.state.duty.ready:
         raise errors.Problem(503, "not-ready", "starting or stopping; new work is not taken")
     return Health(status="ready")
 
@@ -215,6 +215,7 @@ async def until_gone(request: Request, journey: Coroutine[Any, Any, T]) -> T:
     try:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
+            gone.result()  # raises what is wrong with a body that only this looks at
             raise errors.client_gone()
         return task.result()
     finally:

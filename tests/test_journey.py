@@ -2,7 +2,9 @@
 pictures trained and served, and the command line giving the same pixels."""
 
 import io
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,21 +23,30 @@ from conftest import SAMPLES
 from PIL import Image
 
 DENOIR = [sys.executable, "-c", "from service.cli import main; main()"]
+ROOT = SAMPLES.parent
 NOISY = (SAMPLES / "bridge-noisy.png").read_bytes()
 
 
 @contextmanager
 def serving(shelf: Path) -> Iterator[httpx2.Client]:
+    """`denoir serve`, ready."""
+    with started(shelf) as (client, _):
+        yield client
+
+
+@contextmanager
+def started(shelf: Path, **environment: str) -> Iterator[tuple[httpx2.Client, subprocess.Popen]]:
     """`denoir serve` on a free port, ready; ended by SIGTERM, which must end it cleanly."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [*DENOIR, "--shelf", str(shelf), "serve", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    told = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = subprocess.Popen(command, env=os.environ | environment, **told)
     try:
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             wait_until_ready(client, process)
-            yield client
+            yield client, process
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     finally:
@@ -44,7 +55,7 @@ def serving(shelf: Path) -> Iterator[httpx2.Client]:
 
 
 def wait_until_ready(client: httpx2.Client, process: subprocess.Popen) -> None:
-    for _ in range(600):
+    for _ in range(1800):
         if process.poll() is not None:
             pytest.fail(f"the server ended: {process.communicate()[0]}")
         try:
@@ -53,7 +64,7 @@ def wait_until_ready(client: httpx2.Client, process: subprocess.Popen) -> None:
         except httpx2.TransportError:
             pass
         time.sleep(0.1)
-    pytest.fail("the server was not ready within a minute")
+    pytest.fail("the server was not ready within three minutes")
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +167,42 @@ def test_a_client_that_hangs_up_leaves_the_service_well(server: httpx2.Client):
         with socket.create_connection((host, port)) as connection:
             connection.sendall(head + part)
     assert server.post("/denoise?sigma=25", content=NOISY).status_code == 200
+
+
+def test_a_job_that_outlasts_the_grace_is_told_so_and_so_is_who_comes_meanwhile(tmp_path: Path):
+    with Image.open(io.BytesIO(NOISY)) as noisy:
+        large = io.BytesIO()
+        noisy.resize((8000, 6000)).save(large, "jpeg")
+    slow = {"DENOIR_GRACE": "2", "DENOIR_THREADS": "1", "DENOIR_DEVICE": "cpu"}
+    with started(tmp_path, **slow) as (client, process), ThreadPoolExecutor(1) as background:
+        answer = background.submit(client.post, "/denoise?sigma=10", content=large.getvalue())
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").json()["type"] == "urn:denoir:not-ready"
+        for response in (client.post("/denoise?sigma=25", content=NOISY), answer.result()):
+            assert response.status_code == 503
+            assert response.headers["content-type"] == "application/problem+json"
+            assert response.json()["type"] == "urn:denoir:shutting-down"
+
+
+@pytest.mark.parametrize(("well", "code"), [(True, 0), (False, 1)])
+def test_the_containers_health_check_asks_the_port_that_is_set(server: httpx2.Client, well: bool, code: int):
+    instructions = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+    check = re.search(r"^HEALTHCHECK .*? CMD (\[.*\])$", instructions, re.MULTILINE)
+    assert check
+    port = server.base_url.port if well else 1
+    found = subprocess.run(json.loads(check[1]), env=os.environ | {"DENOIR_PORT": str(port)}, capture_output=True)
+    assert found.returncode == code
+
+
+def test_the_folder_that_compose_mounts_is_there_and_empty():
+    """Or the container engine makes it, as root's."""
+    tracked = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "shelf"]
+    if (ROOT / ".git").exists():
+        assert subprocess.run(tracked, cwd=ROOT, capture_output=True, text=True).stdout.split() == ["shelf/.gitkeep"]
+    assert (ROOT / "shelf" / ".gitkeep").exists()
 
 
 def test_a_port_that_is_taken_ends_with_an_error(tmp_path: Path):

@@ -1,14 +1,17 @@
 import asyncio
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from service.batcher import Batcher, Overloaded
+from service.batcher import BATCHES_AHEAD, Batcher, Job, Overloaded
 
 
 class Device:
-    """Doubles numbers; remembers its batches; can be held up, and can fail."""
+    """Doubles numbers; remembers its batches; can be held up, and can fail, as a whole or at one piece."""
 
     def __init__(self):
         self.batches: list[list[Any]] = []
@@ -22,7 +25,7 @@ class Device:
         assert self.free.wait(5)
         if "bad" in payloads:
             raise RuntimeError("the model failed")
-        return [2 * payload for payload in payloads]
+        return [payload if isinstance(payload, Exception) else 2 * payload for payload in payloads]
 
 
 def served(test: Any, capacity: int = 4, **settings: Any) -> Device:
@@ -48,7 +51,7 @@ async def hold(batcher: Batcher, device: Device) -> asyncio.Task:
     device.busy.clear()
 
     async def one() -> None:
-        with batcher.admit() as job:
+        with batcher.admit("held", 1) as job:
             await job.ask("held", 1, 0)
 
     task = asyncio.create_task(one())
@@ -58,11 +61,11 @@ async def hold(batcher: Batcher, device: Device) -> asyncio.Task:
 
 def test_an_idle_device_serves_at_once():
     async def test(batcher: Batcher, device: Device) -> None:
-        with batcher.admit() as job:
-            result, waited, took = await job.ask("a", 1, 21)
-        assert result == 42
-        assert waited < 1
-        assert took < 1
+        with batcher.admit("a", 1) as job:
+            done = await job.ask("a", 1, 21)
+        assert done.result == 42
+        assert done.waited < 1
+        assert done.ran < 1
 
     assert served(test).batches == [[21]]
 
@@ -70,10 +73,10 @@ def test_an_idle_device_serves_at_once():
 def test_a_busy_device_fills_its_batches_up_to_their_capacity_by_kind():
     async def test(batcher: Batcher, device: Device) -> None:
         held = await hold(batcher, device)
-        with batcher.admit() as job:
+        with batcher.admit("a", 6) as job:
             answers = [job.ask("a", 1, number) for number in range(1, 6)] + [job.ask("b", 1, 9)]
             device.free.set()
-            assert [(await answer)[0] for answer in answers] == [2, 4, 6, 8, 10, 18]
+            assert [(await answer).result for answer in answers] == [2, 4, 6, 8, 10, 18]
         await held
 
     assert served(test).batches == [[0], [1, 2, 3, 4], [5], [9]]
@@ -82,7 +85,7 @@ def test_a_busy_device_fills_its_batches_up_to_their_capacity_by_kind():
 def test_a_thumbnail_does_not_wait_for_a_scan_to_end():
     async def test(batcher: Batcher, device: Device) -> None:
         held = await hold(batcher, device)
-        with batcher.admit() as scan, batcher.admit() as thumbnail:
+        with batcher.admit("a", 900) as scan, batcher.admit("b", 5) as thumbnail:
             tiles = [scan.ask("a", 100, number) for number in range(1, 10)]
             small = thumbnail.ask("b", 5, 99)
             device.free.set()
@@ -96,64 +99,216 @@ def test_a_thumbnail_does_not_wait_for_a_scan_to_end():
 def test_a_batch_that_fails_tells_each_of_its_asks_and_no_other():
     async def test(batcher: Batcher, device: Device) -> None:
         held = await hold(batcher, device)
-        with batcher.admit() as job:
+        with batcher.admit("a", 3) as job:
             bad, beside, apart = job.ask("a", 1, "bad"), job.ask("a", 1, 1), job.ask("b", 1, 5)
             device.free.set()
             for answer in (bad, beside):
                 with pytest.raises(RuntimeError, match="the model failed"):
                     await answer
-            assert (await apart)[0] == 10
+            assert (await apart).result == 10
         await held
+        assert batcher.rates["a"].cost == batcher.guess / 1000, "how fast it fails tells nothing of its speed"
 
     served(test)
+
+
+def test_a_piece_that_goes_wrong_harms_none_that_shares_its_batch():
+    async def test(batcher: Batcher, device: Device) -> None:
+        held = await hold(batcher, device)
+        with batcher.admit("a", 2) as job:
+            wrong, right = job.ask("a", 1, ArithmeticError("not finite")), job.ask("a", 1, 4)
+            device.free.set()
+            with pytest.raises(ArithmeticError, match="not finite"):
+                await wrong
+            assert (await right).result == 8
+        await held
+
+    assert len(served(test).batches) == 2
 
 
 def test_what_is_left_is_never_run():
     async def test(batcher: Batcher, device: Device) -> None:
         held = await hold(batcher, device)
-        with batcher.admit() as job:
+        before = batcher.backlog
+        with batcher.admit("a", 20) as job:
             left = [job.ask("a", 10, number) for number in (7, 8)]
-            assert batcher.waiting_cost == 20
+            assert batcher.backlog > before
         assert all(answer.cancelled() for answer in left)
-        assert batcher.waiting_cost == 0
+        assert batcher.backlog == before
         device.free.set()
         await held
-        with batcher.admit() as job:
+        with batcher.admit("a", 1) as job:
             await job.ask("a", 1, 1)
 
     assert served(test).batches == [[0], [1]]
 
 
-def test_too_much_waiting_work_is_refused_with_the_seconds_until_there_is_room():
+def test_few_pieces_of_a_job_are_made_before_their_turn_and_their_answers_come_in_order():
+    made = []
+
+    def pieces() -> Iterator[int]:
+        for number in range(1, 20):
+            made.append(number)
+            yield number
+
     async def test(batcher: Batcher, device: Device) -> None:
         held = await hold(batcher, device)
-        batcher.rate = 10.0
-        with batcher.admit() as job:
-            job.ask("a", 495, 1)
-            with pytest.raises(Overloaded) as refused:
-                batcher.admit()
-            assert refused.value.retry_after == 30
-        batcher.admit()
+
+        async def all_of_them() -> list[int]:
+            with batcher.admit("a", 19) as job:
+                return [done.result async for done in job.answers("a", 1, pieces())]
+
+        asked = asyncio.create_task(all_of_them())
+        await asyncio.sleep(0.05)
+        assert len(made) == len(batcher.heap) == BATCHES_AHEAD * 3
+        assert batcher.backlog >= batcher.predicted("a", 19), "what is not queued yet counts as well"
         device.free.set()
+        assert await asked == [2 * number for number in range(1, 20)]
         await held
 
-    served(test, max_waiting=20.0)
+    assert [len(batch) for batch in served(test, capacity=3).batches[1:3]] == [3, 3]
 
 
-def test_the_rate_is_learned():
+def test_the_seconds_of_a_batch_are_shared_out_by_cost():
     async def test(batcher: Batcher, device: Device) -> None:
-        assert batcher.backlog == 0
-        with batcher.admit() as job:
-            await job.ask("a", 1000, 1)
-        assert batcher.rate > 0
+        held = await hold(batcher, device)
+        with batcher.admit("a", 4) as job:
+            small, large = job.ask("a", 1, 1), job.ask("a", 3, 1)
+            device.free.set()
+            assert (await large).ran == pytest.approx(3 * (await small).ran)
+        await held
 
     served(test)
+
+
+def test_each_kind_of_work_has_its_own_rate_and_the_key_says_which_kinds_are_one():
+    batcher = Batcher(lambda kind, payloads: payloads, lambda kind: 1, key=lambda kind: kind[0])
+    batcher.learn("a1", 1e6, 1.0)
+    batcher.learn("b1", 2e6, 100.0)
+    assert batcher.predicted("a2", 1e6) == pytest.approx(1, rel=0.1)
+    assert batcher.predicted("b2", 1e6) == pytest.approx(50, rel=0.1)
+
+
+def test_what_nobody_waited_behind_only_tells_how_fast_the_device_is_at_least():
+    async def test(batcher: Batcher, device: Device) -> None:
+        batcher.learn("a", 1e9, 1.0)
+        with batcher.admit("a", 1) as job:
+            await job.ask("a", 1, 1)
+        assert batcher.predicted("a", 1e9) == pytest.approx(1, rel=0.1), "one small ask alone is no measure"
+        batcher.learn("b", 1, 1000.0)
+        with batcher.admit("b", 10) as job:
+            await job.ask("b", 10, 1)
+        assert batcher.predicted("b", 1) < 500
+
+    served(test)
+
+
+def queued(batcher: Batcher, kind: str, seconds: int) -> Job:
+    """A job of so many seconds, in pieces of one."""
+    job = batcher.admit(kind, seconds)
+    for number in range(seconds):
+        job.ask(kind, 1, number)
+    return job
+
+
+def idle(max_waiting: float = 20.0, **settings: Any) -> Batcher:
+    """A batcher that takes one piece at a time, and knows that a cost of 1 takes a second."""
+    batcher = Batcher(lambda kind, payloads: payloads, lambda kind: 1, max_waiting=max_waiting, guess=1.0, **settings)
+    batcher.learn("a", 1, 1)
+    return batcher
+
+
+def serve_for(batcher: Batcher, seconds: float) -> None:
+    for _ in range(round(seconds)):
+        batcher.take()
+
+
+def test_a_long_job_is_let_in_alone_and_small_ones_beside_it_but_no_second_long_one():
+    async def test() -> None:
+        batcher = idle()
+        queued(batcher, "a", 100)
+        for _ in range(5):
+            queued(batcher, "a", 3)
+        with pytest.raises(Overloaded) as refused:
+            batcher.admit("a", 100)
+        assert 90 <= refused.value.retry_after <= 96, "the small ones and all but twenty seconds of the long one"
+        serve_for(batcher, 60)
+        with pytest.raises(Overloaded):
+            batcher.admit("a", 100)
+        serve_for(batcher, refused.value.retry_after - 60)
+        batcher.admit("a", 100)
+
+    asyncio.run(test())
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=8), st.integers(1, 80), st.integers(3, 30))
+def test_who_comes_again_when_told_is_let_in(lengths: list[int], own: int, max_waiting: int):
+    async def test() -> None:
+        batcher = idle(float("inf"))
+        for seconds in lengths:
+            queued(batcher, "a", seconds)
+        batcher.max_waiting = max_waiting
+        seconds = told_to_wait(batcher, own)
+        assert seconds <= sum(lengths)
+        serve_for(batcher, seconds)
+        batcher.max_waiting += 1  # they are served in pieces of a second, and not quite in step
+        assert not told_to_wait(batcher, own)
+
+    asyncio.run(test())
+
+
+def told_to_wait(batcher: Batcher, seconds: int) -> int:
+    """Seconds until a job of so many would be let in; 0 where it is at once."""
+    try:
+        with batcher.admit("a", seconds):
+            return 0
+    except Overloaded as refused:
+        return refused.retry_after
+
+
+def test_what_has_never_run_is_bounded_too():
+    async def test() -> None:
+        batcher = Batcher(lambda kind, payloads: payloads, lambda kind: 1, max_waiting=20.0, guess=1e5)
+        for _ in range(20):
+            batcher.admit("never run", 100_000)
+        batcher.admit("never run", 100_000)
+        with pytest.raises(Overloaded):
+            batcher.admit("never run", 100_000)
+
+    asyncio.run(test())
+
+
+def test_a_job_that_turns_out_too_long_is_refused_when_it_is_known():
+    async def test() -> None:
+        batcher = idle()
+        queued(batcher, "a", 50)
+        with batcher.admit("a", 1) as job:
+            job.expect(10)
+            with pytest.raises(Overloaded):
+                job.expect(40)
+        assert batcher.backlog == pytest.approx(50)
+
+    asyncio.run(test())
+
+
+def test_what_all_jobs_hold_is_bounded_but_one_alone_may_hold_more():
+    async def test() -> None:
+        batcher = idle(max_held=100)
+        with batcher.admit("a", 1, size=150):
+            with pytest.raises(Overloaded):
+                batcher.admit("a", 1, size=1)
+            with pytest.raises(Overloaded), batcher.admit("a", 1) as job:
+                job.expect(1, size=1)
+        batcher.admit("a", 1, size=60)
+        batcher.admit("a", 1, size=40)
+
+    asyncio.run(test())
 
 
 def test_closing_cancels_who_still_waits():
     async def test(batcher: Batcher, device: Device) -> None:
         held = await hold(batcher, device)
-        waiting = batcher.admit().ask("a", 1, 1)
+        waiting = batcher.admit("a", 1).ask("a", 1, 1)
         closing = asyncio.create_task(batcher.close())
         await asyncio.sleep(0.05)
         device.free.set()

@@ -1,9 +1,11 @@
 """The API through the whole application, on small untrained models."""
 
+import asyncio
 import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from service import app as application
+from service import errors
 from service.app import create_app
+from service.routes import until_gone
 from service.settings import Settings
 
 
@@ -292,6 +296,31 @@ def test_paths_and_methods_that_are_not_there(client: TestClient):
     assert response.headers["allow"] == "POST"
 
 
+def test_the_rate_of_everything_is_known_from_the_start(client: TestClient):
+    rates = client.app.state.parts.batcher.rates  # type: ignore[attr-defined]
+    assert {("tiny-photo@1", "restore"), ("tiny-denoise@1", "restore"), ("tiny-vae@1", "decode")} <= set(rates)
+
+
+def test_an_overloaded_service_refuses_before_it_decodes(client: TestClient, monkeypatch: pytest.MonkeyPatch):
+    parts = client.app.state.parts  # type: ignore[attr-defined]
+    monkeypatch.setattr(parts.batcher, "running", 100.0)
+    monkeypatch.setattr(type(parts.decoders), "read", None)
+    for response in (denoise(client), sample(client)):
+        problem(response, 503, "overloaded")
+        assert int(response.headers["retry-after"]) >= 80
+
+
+def test_what_is_wrong_with_a_body_that_is_only_looked_at_for_its_end_is_told():
+    async def refused() -> None:
+        raise errors.upload_too_large(1)
+
+    async def test() -> None:
+        await until_gone(SimpleNamespace(receive=refused), asyncio.sleep(20))  # type: ignore[arg-type]
+
+    with pytest.raises(errors.Problem, match="larger"):
+        asyncio.run(test())
+
+
 def test_what_nobody_foresaw_is_answered_without_its_trace(client: TestClient, monkeypatch: pytest.MonkeyPatch):
     def failing(*_: object) -> None:
         raise RuntimeError("a secret of the machine")
@@ -303,12 +332,10 @@ def test_what_nobody_foresaw_is_answered_without_its_trace(client: TestClient, m
 
 
 def test_a_value_that_is_not_finite_is_never_hidden(client: TestClient, monkeypatch: pytest.MonkeyPatch):
-    from models.inference import NotFinite
+    def failing(session: object, tiles: np.ndarray, sigma: object) -> tuple[np.ndarray, np.ndarray]:
+        return tiles, np.zeros(len(tiles), bool)
 
-    def failing(*_: object) -> None:
-        raise NotFinite("nan")
-
-    monkeypatch.setattr("service.engine.inference.restore_tiles", failing)
+    monkeypatch.setattr("service.engine.Session.restore", failing)
     problem(denoise(client, sigma=5), 500, "not-finite")
     monkeypatch.undo()
     assert denoise(client, sigma=5).status_code == 200

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,9 @@ def test_cores_follow_the_control_group(tmp_path: Path):
 def test_settings_start_without_torch():
     code = "import sys, service.settings; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_readme_has_every_setting_and_no_other():
+    table = re.findall(r"^\| (`DENOIR_.*?) \|", (Path(__file__).parents[2] / "README.md").read_text(), re.MULTILINE)
+    told = set(re.findall(r"`DENOIR_(\w+)`", " ".join(table)))
+    assert told == {name.upper() for name in Settings.model_fields}

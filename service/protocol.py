@@ -1,0 +1,256 @@
+"""HTTP over a connection: what a client may send and how long it may take, and how the server ends.
+
+uvicorn's protocol for httptools has no limits of its own. These lines lean on its inside (`cycle`, `flow`, the parser's
+callbacks), which the tests hold on real sockets.
+"""
+
+import asyncio
+import logging
+import math
+import secrets
+import time
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service import errors, guards
+from service.settings import MIB, Settings
+
+log = logging.getLogger("denoir")
+
+HEAD, BODY, NOTHING = "head", "body", "nothing"
+"""What of a request is being waited for."""
+
+OVERRUN = 8 * MIB
+"""Bytes that are taken of a request beyond the largest body: what frames it, and what is read to be thrown away."""
+
+CUT_OFF_SECONDS = 2.0
+"""How long what is cut off may take to say so."""
+
+
+class Flow(FlowControl):
+    """Tells when reading goes on, and after how many seconds."""
+
+    def __init__(self, transport: asyncio.Transport, resumed: Callable[[float], None]):
+        super().__init__(transport)
+        self.resumed, self.since = resumed, 0.0
+
+    def pause_reading(self) -> None:
+        if not self.read_paused:
+            self.since = time.monotonic()
+        super().pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.read_paused:
+            self.resumed(time.monotonic() - self.since)
+        super().resume_reading()
+
+
+class Protocol(HttpToolsProtocol):
+    """Keeps a client to the limits of a head's size and time, and of a body's speed.
+
+    The head's clock starts with the connection, or with the first byte after an answer; the body's, with the end of the
+    head. Clocks stand still while it is us who don't read. Late heads are closed; the others get an answer.
+
+    since, heard: when the clock was started, and when the last byte came. taken: bytes of the part that is awaited.
+    head: bytes of headers. fault: what a callback found wrong. refused: nothing more is parsed.
+    """
+
+    def __init__(self, *args: Any, settings: Settings, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.settings = settings
+        self.awaited = NOTHING
+        self.since = self.heard = 0.0
+        self.taken = self.head = 0
+        self.fault: errors.Problem | None = None
+        self.refused = False
+        self.timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self.flow = Flow(self.transport, self.go_on)
+        self.wait_for(HEAD)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.wait_for(NOTHING)
+        super().connection_lost(exc)
+
+    def wait_for(self, part: str) -> None:
+        """Starts the clock of a part, or starts it again, or stops it."""
+        self.taken = self.taken if part == self.awaited else 0
+        self.awaited, self.since = part, self.loop.time()
+        self.heard = self.since
+        self.wind()
+
+    def wind(self) -> None:
+        """Sets the timer, where anything is awaited."""
+        if self.timer:
+            self.timer.cancel()
+        self.timer = self.loop.call_at(self.due(), self.look) if self.awaited != NOTHING else None
+
+    def go_on(self, seconds: float) -> None:
+        """Reads again, and takes no account of the seconds in between."""
+        self.since, self.heard = self.since + seconds, self.heard + seconds
+        self.wind()
+
+    def due(self) -> float:
+        """When the part that is awaited will be late, if nothing more comes of it."""
+        limits = self.settings
+        if self.awaited == HEAD:
+            return self.since + limits.head_deadline
+        slow = math.inf if not limits.body_rate else self.since + max(limits.body_start, self.taken / limits.body_rate)
+        return min(self.heard + limits.body_pause, slow)
+
+    def look(self) -> None:
+        """Ends what is late; what isn't any more is looked at again when it will be."""
+        if self.flow.read_paused or (self.awaited == HEAD and self.answering):
+            return  # the clock stands still, and is wound when it goes on
+        if self.loop.time() < self.due():
+            self.wind()
+        elif self.awaited == BODY:
+            self.refuse(errors.upload_too_slow())
+        else:
+            self.transport.close()
+
+    @property
+    def answering(self) -> bool:
+        """Whether the application has yet to end its answer."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def data_received(self, data: bytes) -> None:
+        self.taken, self.heard = self.taken + len(data), self.loop.time()
+        if self.refused:
+            self.throw_away()
+        else:
+            self.take(data)
+
+    def throw_away(self) -> None:
+        """A refused client still sends: up to a bound it may."""
+        if self.taken > OVERRUN:
+            self.transport.close()
+
+    def take(self, data: bytes) -> None:
+        """Lets the parser have what came, and sees whether it is still waiting after too much."""
+        if self.awaited == NOTHING:
+            self.wait_for(HEAD)
+        super().data_received(data)
+        if self.awaited == HEAD and self.taken > self.settings.max_path + self.settings.max_head:
+            self.refuse(errors.head_too_large(self.settings.max_head))
+        if self.awaited == BODY and self.taken > self.settings.max_upload + OVERRUN:
+            self.refuse(errors.upload_too_large(self.settings.max_upload))
+
+    def on_message_begin(self) -> None:
+        self.head = 0
+        if self.awaited != HEAD:
+            self.wait_for(HEAD)
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        path, limits = self.url.partition(b"?")[0], self.settings
+        if len(path) > limits.max_path or len(self.url) > limits.max_head:
+            self.give_up(errors.path_too_long(limits.max_path))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self.head += len(name) + len(value) + len(": \r\n")
+        if self.head > self.settings.max_head:
+            self.give_up(errors.head_too_large(self.settings.max_head))
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self.wait_for(BODY)
+
+    def on_message_complete(self) -> None:
+        self.wait_for(NOTHING)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.awaited != NOTHING and not self.transport.is_closing():
+            self.wait_for(self.awaited)
+
+    def give_up(self, problem: errors.Problem) -> None:
+        """Ends the parsing, from within one of its callbacks."""
+        self.fault = problem
+        raise ValueError(problem.detail)
+
+    def send_400_response(self, msg: str) -> None:
+        """The parser has given up."""
+        self.refuse(self.fault or errors.bad_request())
+
+    def refuse(self, problem: errors.Problem) -> None:
+        """Ends the connection; where an answer is owed for what is wrong, with that, and then reads on for a little, so
+        that it is seen."""
+        owed = self.answering and not self.cycle.response_started if self.awaited == BODY else not self.answering
+        self.refused = True
+        self.wait_for(NOTHING)
+        if self.answering:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if owed and not self.transport.is_closing():
+            log.info("a request was refused: %s", problem.slug)
+            self.transport.write(written(problem))
+            self.loop.call_later(guards.DRAIN_SECONDS, self.transport.close)
+        else:
+            self.transport.close()
+
+
+def written(problem: errors.Problem) -> bytes:
+    """An answer as it goes over the wire; the connection ends with it."""
+    name = secrets.token_hex(8)
+    answer = errors.told(problem, name)
+    headers = {**answer.headers, **guards.SECURITY, "X-Request-ID": name, "connection": "close"}
+    lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}"]
+    lines += [f"{key}: {value}" for key, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + bytes(answer.body)
+
+
+def configured(app: guards.ASGIApp, settings: Settings) -> uvicorn.Config:
+    """The server's settings, out of ours."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=partial(Protocol, settings=settings),  # type: ignore[arg-type]
+        ws="none",
+        timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type]
+        log_level="info",
+        server_header=False,
+    )
+
+
+class Server(uvicorn.Server):
+    """Ends in good order: told to stop, it takes no new work, and goes on listening, so as to say so, until what is
+    under way has ended or the grace is over. What is not done then is cut off, and answered as such."""
+
+    def __init__(self, app: guards.ASGIApp, duty: guards.Duty, settings: Settings):
+        super().__init__(configured(app, settings))
+        self.duty, self.grace = duty, settings.grace
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.duty.ready = False
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[Any] | None = None) -> None:
+        self.duty.ready = False
+        until = time.monotonic() + self.grace
+        while self.duty.under_way and time.monotonic() < until and not self.force_exit:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        if self.duty.under_way:
+            await self.cut_off()
+        self.config.timeout_graceful_shutdown = max(1, math.ceil(until - time.monotonic()))
+        await super().shutdown(sockets)
+
+    async def cut_off(self) -> None:
+        """Cancels what is under way."""
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=CUT_OFF_SECONDS)

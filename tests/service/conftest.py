@@ -1,0 +1,142 @@
+"""A server on a real socket, in a thread, with an application small enough to see through."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request
+
+from service import errors, guards
+from service.protocol import Server
+from service.settings import Settings
+
+PATIENCE = 20.0
+"""Seconds that a test waits for what should come at once."""
+
+
+@dataclass
+class Answered:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def slug(self) -> str:
+        return json.loads(self.body)["type"].removeprefix("urn:denoir:")
+
+
+class Listening:
+    """The server, and clients of it."""
+
+    def __init__(self, around: Callable[[Any], Any], settings: Settings):
+        self.duty, self.release = guards.Duty(ready=True), threading.Event()
+        app = application(self.duty, self.release)
+        self.body_limit = guards.BodyLimit(app, settings.max_upload, settings.max_bodies, backlog=lambda: 7.0)
+        guarded = guards.RequestIds(guards.Attendance(self.body_limit, self.duty))
+        self.server = Server(around(guarded), self.duty, settings)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self.server.servers[0].sockets[0].getsockname()
+
+    def connected(self) -> socket.socket:
+        return socket.create_connection(self.address, timeout=PATIENCE)
+
+    def ask(self, request: bytes) -> Answered:
+        with self.connected() as client:
+            client.sendall(request)
+            return answered(client)
+
+
+def answered(client: socket.socket) -> Answered:
+    """The next answer on a connection."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += some(client)
+    head, _, body = data.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    while len(body) < int(headers.get("content-length", 0)):
+        body += some(client)
+    return Answered(int(status.split()[1]), headers, body)
+
+
+def some(client: socket.socket) -> bytes:
+    data = client.recv(65536)
+    assert data, "the connection was closed before there was an answer"
+    return data
+
+
+def closed(client: socket.socket) -> bytes:
+    """What still comes before the server closes the connection, which it has to."""
+    data = b""
+    try:
+        while part := client.recv(65536):
+            data += part
+    except ConnectionResetError:
+        pass
+    return data
+
+
+def application(duty: guards.Duty, release: threading.Event) -> FastAPI:
+    """Reads bodies, or doesn't; takes its time, or doesn't."""
+    app = FastAPI()
+
+    @app.post("/count")
+    async def count(request: Request, pause: float = 0.0) -> int:
+        await asyncio.sleep(pause)
+        return len(await request.body())
+
+    @app.post("/early")
+    async def early() -> str:
+        return "not read"
+
+    @app.get("/long")
+    async def long() -> str:
+        while not release.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        return "done"
+
+    @app.get("/readyz")
+    async def readyz() -> bool:
+        return duty.ready
+
+    errors.answer_all(app)
+    return app
+
+
+@contextmanager
+def serving(around: Callable[[Any], Any], **changed: Any) -> Iterator[Listening]:
+    listening = Listening(around, Settings(port=0, **changed))
+    thread = threading.Thread(target=listening.server.run)
+    thread.start()
+    until(lambda: listening.server.started)
+    try:
+        yield listening
+    finally:
+        listening.release.set()
+        listening.server.should_exit = True
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Waits for something that should soon be so."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Listening]]:
+    """`serve(**settings)` -> a server with those limits, until the test ends."""
+    with ExitStack() as stack:
+        yield lambda around=lambda app: app, **changed: stack.enter_context(serving(around, **changed))

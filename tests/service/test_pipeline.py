@@ -1,0 +1,141 @@
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.images import Picture
+from models.restore import Tiling
+from models.types import Needs
+from service import errors, pipeline
+from service.batcher import BATCHES_AHEAD, Batcher
+from service.engine import Kind, grey_tile
+from service.pipeline import Parts, Timing
+
+TILE = 32
+
+
+def loaded() -> Any:
+    """A model that is told the level, as far as a journey looks at it."""
+    described = SimpleNamespace(title="fake@1", asks=("denoise",))
+    return SimpleNamespace(description=described, needs=Needs(channels=3, level=True), tiling=Tiling(TILE, 4))
+
+
+class Device:
+    """Gives tiles back as they came, and looks at how many are queued meanwhile."""
+
+    def __init__(self):
+        self.batcher: Any = None
+        self.queued: list[int] = []
+
+    def run(self, kind: Kind, payloads: list[Any]) -> list[Any]:
+        self.queued.append(len(self.batcher.heap) + len(payloads))
+        return [tile for tile, _ in payloads]
+
+
+class Decoders:
+    """Reads every body as one picture."""
+
+    def __init__(self, picture: Picture):
+        self.picture, self.read_ = picture, 0
+
+    async def read(self, body: bytes) -> Picture:
+        self.read_ += 1
+        return self.picture
+
+    async def write(self, picture: Picture, form: str) -> bytes:
+        return picture.pixels.tobytes()
+
+
+def journey(test: Any, picture: Picture | None = None, capacity: int = 2, **settings: Any) -> Device:
+    """Runs `test(parts)` with a batcher at work."""
+    device = Device()
+
+    async def run() -> None:
+        device.batcher = Batcher(device.run, lambda kind: capacity, lambda kind: (kind.model, kind.task), **settings)
+        device.batcher.start()
+        examples = [grey_tile("fake@1", loaded())]
+        engine: Any = SimpleNamespace(capacity=lambda kind: capacity, examples=lambda: examples)
+        decoders: Any = Decoders(picture or Picture(np.zeros((50, 70, 3), np.uint8)))
+        try:
+            await test(Parts(engine, device.batcher, decoders))
+        finally:
+            await device.batcher.close()
+
+    asyncio.run(run())
+    return device
+
+
+def test_a_picture_passes_in_tiles_of_which_few_are_queued_at_a_time():
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
+
+    async def test(parts: Parts) -> None:
+        timing = Timing()
+        with parts.admitted(Kind("fake@1", "restore"), 1) as job:
+            assert np.array_equal(await pipeline.restored(job, loaded(), pixels, 5.0, timing), pixels)
+        assert list(timing.seconds) == ["queue", "model"]
+
+    device = journey(test)
+    assert len(device.queued) > 20
+    assert max(device.queued) == BATCHES_AHEAD * 2
+
+
+def test_what_the_rest_of_a_picture_will_take_counts_before_it_is_queued():
+    async def test(parts: Parts) -> None:
+        with parts.admitted(Kind("fake@1", "restore"), TILE**2) as job:
+            before = job.left
+            await pipeline.opened(parts, job, loaded(), b"", 5.0)
+            assert job.left > 50 * 70 > before
+            assert job.size == 2 * 50 * 70 * 3
+
+    journey(test)
+
+
+def test_a_picture_without_noise_takes_none_of_the_model():
+    async def test(parts: Parts) -> None:
+        with parts.admitted(Kind("fake@1", "restore"), TILE**2) as job:
+            await pipeline.opened(parts, job, loaded(), b"", 0.0)
+            assert job.left == 0
+
+    journey(test)
+
+
+def test_who_has_no_room_is_refused_before_the_picture_is_decoded():
+    async def test(parts: Parts) -> None:
+        parts.batcher.learn(Kind("fake@1", "restore"), 100, 1.0)
+        with parts.admitted(Kind("fake@1", "restore"), 10_000), pytest.raises(errors.Problem) as refused:
+            await pipeline.denoise(parts, loaded(), b"", 5.0, [])
+        assert (refused.value.status, refused.value.slug) == (503, "overloaded")
+        assert int(refused.value.headers["Retry-After"]) > 0
+        assert parts.decoders.read_ == 0  # type: ignore[attr-defined]
+
+    journey(test, max_waiting=5.0)
+
+
+def test_who_turns_out_to_have_no_room_is_refused_then():
+    async def test(parts: Parts) -> None:
+        with parts.admitted(Kind("fake@1", "restore"), 1, size=10_000), pytest.raises(errors.Problem) as refused:
+            await pipeline.denoise(parts, loaded(), b"", 5.0, [])
+        assert refused.value.slug == "overloaded"
+        assert parts.decoders.read_ == 1  # type: ignore[attr-defined]
+        assert not parts.batcher.jobs
+
+    journey(test, max_held=20_000)
+
+
+def test_every_rate_is_known_after_a_full_batch_of_each():
+    async def test(parts: Parts) -> None:
+        await pipeline.measure(parts)
+        assert list(parts.batcher.rates) == [("fake@1", "restore")]
+
+    assert journey(test, capacity=3).queued == [3]
+
+
+def test_a_model_that_fails_from_the_start_is_named():
+    async def test(parts: Parts) -> None:
+        parts.batcher.run = lambda kind, payloads: [ArithmeticError("not finite")]
+        with pytest.raises(RuntimeError, match="fake@1 fails at its first restore: not finite"):
+            await pipeline.measure(parts)
+
+    journey(test, capacity=1)
