@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 # Parses the file; nothing is started, so any program does for podman.
 COMPOSE := $(BIN)/podman-compose --podman-path /bin/echo
 
-.PHONY: run test test-slow test-all check lint format bench lock clean
+.PHONY: run test test-slow test-all check lint format bench bench-engine lock clean
 
 run: $(VENV)/ready
 	$(BIN)/denoir serve
@@ -37,6 +37,10 @@ format: $(VENV)/ready-dev
 
 bench: $(VENV)/ready-dev
 	$(BIN)/python -m benchmarks.speed
+
+bench-engine: $(VENV)/ready-dev
+	$(BIN)/pip install --quiet --editable ".[bench]"
+	$(BIN)/python -m benchmarks.engine
 
 lock: $(VENV)/ready-dev
 	$(BIN)/pip install --quiet pip-tools

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.networks import SHAPES, Shape
 from models import checkpoints, compiled, data, restore
@@ -51,7 +52,7 @@ def whole(needs: Any, side: int = 512, batch: int = 1) -> Arrays:
     batch = 16 if needs.size else batch
     tile = np.random.default_rng(0).integers(0, 256, (height // 4, width // 4, needs.channels), np.uint8)
     rows = tile.repeat(4, 0).repeat(4, 1)[:height, :width]
-    tiles = np.ascontiguousarray(np.broadcast_to(rows, (batch, *rows.shape)))
+    tiles = np.repeat(rows[None], batch, axis=0)
     return tiles, np.full(batch, 25, np.float32), np.array(255, np.float32)
 
 
@@ -306,6 +307,26 @@ def tiles_table(name: str, rounds: int, threads: int) -> list[Row]:
     return rows
 
 
+def capacity_row(name: str, rows: list[Row]) -> Row:
+    """What a network is worth: its weights and multiplications, and how many of them the engine does in a second."""
+    shape = SHAPES[name]
+    network: Any = shape.make()
+    module, given = TASKS[shape.task].module(network).eval(), arguments(shape, network)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        answer = module(*(torch.from_numpy(array).float() for array in given))[0]
+    pixels = answer.shape[0] * answer.shape[1] * answer.shape[2]
+    operations = counter.get_total_flops() / 2
+    served = next((row for row in rows if row["path"] == "the engine" and not row["remark"]), None)
+    seconds = float(served["ms"]) / 1000 if served else float("nan")
+    return {
+        "network": name,
+        "weights, M": sum(p.numel() for p in network.parameters()) / 1e6,
+        "kMAC a pixel": operations / pixels / 1000,
+        "s/MP": seconds / (pixels / 1e6),
+        "GMAC/s": operations / seconds / 1e9,
+    }
+
+
 def precision_table() -> list[Row]:
     """What 16 bits cost each shipped restorer that is told a level, on the sample pictures: PSNR, the level told."""
     rows: list[Row] = []
@@ -377,8 +398,12 @@ def main() -> None:
     threads = cores_given()
     torch.set_num_threads(threads)
     print(f"{threads} threads\n\n## Paths, whole pictures of 512 px, or 16 of the network's own size\n")
+    capacity: list[Row] = []
     for name in given.networks:
-        print(as_markdown(paths_table(name, given.paths, given.rounds, threads)) + "\n", flush=True)
+        rows = paths_table(name, given.paths, given.rounds, threads)
+        capacity.append(capacity_row(name, rows))
+        print(as_markdown(rows) + "\n", flush=True)
+    print("## What a shape gives\n\n" + as_markdown(capacity) + "\n")
     print("## What is carried\n\n" + as_markdown(carried()))
     print("\n## Tiles of photo, random pixels\n\n" + as_markdown(tiles_table("photo", given.rounds, threads)))
     print("\n## A photograph of 4 megapixels, by tile\n\n" + as_markdown(seconds_table()))
