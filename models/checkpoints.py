@@ -26,8 +26,11 @@ FORMAT = 1
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,47}")
 WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"
 ABLE = {
-    architecture: sorted({ask for row in RECIPES.values() if row.architecture == architecture for ask in row.asks})
-    for architecture in ARCHITECTURES
+    name: sorted(
+        {ask for row in RECIPES.values() if row.architecture == name for ask in row.asks}
+        | ({"sample"} if hasattr(row.config, "mixture") else set())
+    )
+    for name, row in ARCHITECTURES.items()
 }
 """What each architecture can be asked, by the names of the service's routes."""
 

@@ -1,22 +1,23 @@
-"""The verbs that need no server: train, evaluate, denoise, sample, models.
+"""The verbs that need no server: train, evaluate, denoise, sample and the others that ask models, models.
 
 argparse, because training must run where only torch, numpy, safetensors, Pillow and tqdm are (`python -m models`).
 """
 
 import argparse
 import json
-import re
 import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from models import catalog, checkpoints, images, inference, noise, sampling, training
+from models import catalog, checkpoints, data, images, inference, letterbox, noise, sampling, training
+from models.arguments import SEED_BITS, above_zero, device, level, positive, seed, side, temperature
 from models.catalog import SHIPPED, Catalog, UnknownModel
 from models.checkpoints import CheckpointError, Model
 from models.data import DataError
@@ -37,7 +38,6 @@ MISTAKES = (
     torch.OutOfMemoryError,
 )
 """What a user can do something about; told in a sentence. Anything else is our own mistake, and shows its trace."""
-SEED_BITS = 63
 
 Verb = Callable[[argparse.Namespace], int]
 
@@ -98,6 +98,9 @@ def add_train(one: argparse.ArgumentParser) -> None:
     one.add_argument("--rate", type=above_zero, help="learning rate at its highest (default: the recipe's)")
     one.add_argument("--size", type=side, help="side in pixels that pictures are brought to, or of crops")
     one.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the network")
+    one.add_argument(
+        "--objective", action="append", default=[], metavar="NAME=VALUE", help="a setting of the loss, such as beta=4"
+    )
     one.add_argument("--seed", type=seed, default=0, help="of everything that is drawn (default: 0)")
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
     one.add_argument(
@@ -128,7 +131,8 @@ def train(asked: argparse.Namespace) -> int:
         name=name,
         version=version,
         state=asked.state or asked.shelf / ".training" / f"{name}@{version}",
-        config=settings(asked.set),
+        config=settings(asked.set, "--set"),
+        aims=settings(asked.objective, "--objective"),
         start_from=shelf.find(asked.start_from).folder if asked.start_from else None,
     )
     described = training.train(plan, folder)
@@ -143,13 +147,13 @@ def chosen(asked: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: getattr(asked, name) for name in names}
 
 
-def settings(pairs: list[str]) -> dict[str, Any]:
+def settings(pairs: list[str], flag: str) -> dict[str, Any]:
     """`NAME=VALUE`s, values as JSON has them. Raises ValueError."""
     values = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise ValueError(f"--set takes NAME=VALUE, not {pair!r}")
+            raise ValueError(f"{flag} takes NAME=VALUE, not {pair!r}")
         try:
             values[name] = json.loads(value)
         except ValueError:
@@ -177,31 +181,58 @@ def evaluate(asked: argparse.Namespace) -> int:
     return 0
 
 
-def add_denoise(one: argparse.ArgumentParser) -> None:
+def add_pictures(one: argparse.ArgumentParser, model: str) -> None:
+    """What every verb takes that makes pictures of pictures; `model` is the one asked unless another is named."""
     one.add_argument("source", type=Path, metavar="IN", help="a picture, or a folder of pictures")
     one.add_argument("target", type=Path, metavar="OUT", help="a file, or a folder for the answers")
-    one.add_argument("--model", default="photo", help="name, or name@version (default: photo)")
-    one.add_argument(
-        "--sigma", type=level, help="noise level in 8-bit grey levels, 0 to 100; left out, it is estimated"
-    )
+    one.add_argument("--model", default=model, help=f"name, or name@version (default: {model})")
     one.add_argument(
         "--format", choices=sorted(FORMATS), help="of the answers (default: as the name of OUT says, or IN's)"
     )
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
+
+
+def add_denoise(one: argparse.ArgumentParser) -> None:
+    add_pictures(one, "photo")
+    one.add_argument(
+        "--sigma", type=level, help="noise level in 8-bit grey levels, 0 to 100; left out, it is estimated"
+    )
     one.add_argument("--tile", type=positive, default=512, help="longest side of a tile (default: 512)")
 
 
 def denoise(asked: argparse.Namespace) -> int:
     """Take the noise out of a picture, or of all pictures in a folder."""
-    entry = able(asked, "denoise")
+    return each_picture(asked, "denoise", cleaned)
+
+
+def reconstruct(asked: argparse.Namespace) -> int:
+    """Show what an autoencoder makes of a picture's code, or of those of all pictures in a folder.
+
+    Pictures of another size are fitted into the model's, what is transparent shown on white.
+    """
+    return each_picture(asked, "reconstruct", rebuilt)
+
+
+def colorize(asked: argparse.Namespace) -> int:
+    """Colour a grey picture, or all pictures in a folder; of pictures in colour the lightness is taken."""
+    return each_picture(asked, "colorize", coloured)
+
+
+Answer = Callable[[Session, bytes, Path, argparse.Namespace], bytes]
+"""(session, a picture's bytes, where its answer goes, what was asked) -> the answer's bytes."""
+
+
+def each_picture(asked: argparse.Namespace, ask: str, answer: Answer) -> int:
+    """Answers each picture of IN in its place in OUT, past those that can't be done."""
+    entry = able(asked, ask)
     pairs = apart(targets(asked.source, asked.target, asked.format))
     session = session_of(checkpoints.load(entry.folder), asked)
     failed = []
     for source, target in (bar := tqdm(pairs, unit="picture", disable=len(pairs) == 1)):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            keep(target, cleaned(session, source.read_bytes(), target, asked))
-        except (PictureError, inference.WrongSize, inference.NotFinite, OSError) as error:
+            keep(target, answer(session, source.read_bytes(), target, asked))
+        except UNFIT as error:
             failed.append(f"{source}: {told(error)}")
             bar.write(failed[-1], file=sys.stderr)
     if len(pairs) > 1 and failed:
@@ -209,15 +240,64 @@ def denoise(asked: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def cleaned(session: Session, data: bytes, target: Path, asked: argparse.Namespace) -> bytes:
-    """One picture's bytes, cleaned, with what its camera noted of it."""
-    picture = images.read(data)
+UNFIT = (PictureError, inference.WrongSize, letterbox.CannotFit, inference.NotFinite, OSError)
+"""What can be wrong with one picture and not with the next."""
+
+
+def cleaned(session: Session, bytes_in: bytes, target: Path, asked: argparse.Namespace) -> bytes:
+    """One picture's bytes, cleaned."""
+    picture = images.read(bytes_in)
     sigma = 0.0
     if session.needs.level:
         sigma = noise.estimate(picture.pixels) if asked.sigma is None else asked.sigma
     pixels = inference.restored(session, picture.pixels, sigma, inference.tiling_for(session.needs, asked.tile))
-    written = asked.format or format_named(target) or picture.format
-    return images.write(replace(picture, pixels=pixels), written, metadata=images.exif_of(data))
+    return written(replace(picture, pixels=pixels), bytes_in, target, asked)
+
+
+def rebuilt(session: Session, bytes_in: bytes, target: Path, asked: argparse.Namespace) -> bytes:
+    """One picture's bytes, rebuilt from its code."""
+    picture = images.read(bytes_in)
+    pixels, _ = inference.reconstructed(session, data.on_white(picture))
+    return written(recoloured(replace(picture, alpha=None), pixels), bytes_in, target, asked)
+
+
+def coloured(session: Session, bytes_in: bytes, target: Path, asked: argparse.Namespace) -> bytes:
+    """One picture's bytes, in colour, transparent where it was."""
+    picture = images.read(bytes_in)
+    return written(recoloured(picture, inference.colorized(session, picture.pixels)), bytes_in, target, asked)
+
+
+def recoloured(picture: Picture, pixels: images.Pixels) -> Picture:
+    """The picture with other pixels; a profile for grey doesn't hold for colours, nor the other way round."""
+    same = picture.pixels.shape[2] == pixels.shape[2]
+    return replace(picture, pixels=pixels, profile=picture.profile if same else None)
+
+
+def written(picture: Picture, bytes_in: bytes, target: Path, asked: argparse.Namespace) -> bytes:
+    """An answer's bytes in the format asked for, with what the camera noted of the picture that came."""
+    form = asked.format or format_named(target) or picture.format
+    return images.write(picture, form, metadata=images.exif_of(bytes_in))
+
+
+def add_encode(one: argparse.ArgumentParser) -> None:
+    one.add_argument("source", type=Path, metavar="IN", help="a picture")
+    one.add_argument("--model", default="digits-vae", help="name, or name@version (default: digits-vae)")
+    one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
+
+
+def encode(asked: argparse.Namespace) -> int:
+    """Print the code of a picture, as JSON.
+
+    Pictures of another size are fitted into the model's, what is transparent shown on white.
+    """
+    model = checkpoints.load(able(asked, "encode").folder)
+    picture = images.read(asked.source.read_bytes())
+    code, placement = inference.encoded(session_of(model, asked), data.on_white(picture))
+    fitted = None if placement.untouched else asdict(placement)
+    numbers = [float(str(number)) for number in code]  # as short as 32 bits allow
+    answer = {"model": model.description.title, "code": numbers, "zeros": float((code == 0).mean()), "fitted": fitted}
+    print(json.dumps(answer))
+    return 0
 
 
 def targets(source: Path, target: Path, form: str | None) -> Iterator[tuple[Path, Path]]:
@@ -278,12 +358,11 @@ def add_sample(one: argparse.ArgumentParser) -> None:
 
 
 def sample(asked: argparse.Namespace) -> int:
-    """Draw new pictures from a variational autoencoder."""
+    """Draw new pictures from a variational autoencoder, or from a plain one with a mixture fitted to its codes."""
     session = session_of(checkpoints.load(able(asked, "sample").folder), asked)
     form = format_named(asked.target)
     (asked.target.parent if form else asked.target).mkdir(parents=True, exist_ok=True)
-    codes = sampling.draw_codes(session.needs.latent or 0, seed_of(asked), 0, asked.n, asked.temperature)
-    pictures = inference.decode_codes(session, codes)
+    pictures = inference.decode_codes(session, session.draw(seed_of(asked), 0, asked.n, asked.temperature))
     if form:
         keep(asked.target, images.write(Picture(sampling.grid(pictures)), form))
         return 0
@@ -354,59 +433,14 @@ def prepare(asked: argparse.Namespace) -> int:
     return 0
 
 
-def positive(text: str) -> int:
-    """A whole number above 0."""
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
-def side(text: str) -> int:
-    """Pixels."""
-    return int(between(str(positive(text)), 1, 4096))
-
-
-def seed(text: str) -> int:
-    """A whole number of 63 bits."""
-    if not 0 <= (value := int(text)) < 2**SEED_BITS:
-        raise argparse.ArgumentTypeError(f"{text} is not within 0 and {2**SEED_BITS - 1}")
-    return value
-
-
-def device(text: str) -> str:
-    """A device by name; whether it is there is found out later."""
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"{text} is not auto, cpu, cuda or cuda:N")
-    return text
-
-
-def above_zero(text: str) -> float:
-    """A number above 0."""
-    return between(text, 1e-12, 1e12)
-
-
-def level(text: str) -> float:
-    """A noise level."""
-    return between(text, 0, 100)
-
-
-def temperature(text: str) -> float:
-    return between(text, 0, 2)
-
-
-def between(text: str, low: float, high: float) -> float:
-    """A finite number within bounds."""
-    value = float(text)
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text} is not within {low:g} and {high:g}")
-    return value
-
-
 VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Verb]] = {
     "train": (add_train, train),
     "evaluate": (add_evaluate, evaluate),
     "denoise": (add_denoise, denoise),
     "sample": (add_sample, sample),
+    "reconstruct": (partial(add_pictures, model="digits-vae"), reconstruct),
+    "encode": (add_encode, encode),
+    "colorize": (partial(add_pictures, model="colorize"), colorize),
     "models": (add_models, models),
     "prepare": (add_prepare, prepare),
 }

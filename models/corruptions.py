@@ -11,14 +11,23 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from models.colour import luma
 from models.types import GREY_LEVELS, Batch, Level
 
 
 class Spoilt(NamedTuple):
-    """A spoilt batch, and each picture's noise level (0 where the corruption is not noise of one level)."""
+    """A spoilt batch, and each picture's noise level (0 where the corruption is not noise of one level).
+
+    `clean` is what is to be restored where that is not the clean batch itself: a camera changes more than noise.
+    """
 
     pixels: Batch
     level: Level
+    clean: Batch | None = None
+
+    def target(self, clean: Batch) -> Batch:
+        """What is to be restored, `clean` being the batch that was spoilt."""
+        return clean if self.clean is None else self.clean
 
 
 Corruption = Callable[[Batch, Generator], Spoilt]
@@ -95,6 +104,14 @@ class SaltPepper:
 
 
 @dataclass(frozen=True)
+class Grey:
+    """Takes the colour away: what is left is lightness, in one channel."""
+
+    def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
+        return Spoilt(luma(clean), clean.new_zeros(len(clean)))
+
+
+@dataclass(frozen=True)
 class OneOf:
     """Each picture is spoilt by one of several corruptions, drawn with equal chance."""
 
@@ -102,12 +119,35 @@ class OneOf:
 
     def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
         which = torch.randint(len(self.choices), (len(clean),), generator=generator, device=generator.device)
-        pixels, level = torch.empty_like(clean), clean.new_empty(len(clean))
-        for number, corruption in enumerate(self.choices):
-            mine = which == number
-            if mine.any():
-                pixels[mine], level[mine] = corruption(clean[mine], generator)
-        return Spoilt(pixels, level)
+        return spoilt_by(self.choices, which, clean, generator)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Each picture is spoilt by one of several corruptions, drawn with chances of their own (in any unit)."""
+
+    choices: tuple[Corruption, ...]
+    chances: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.choices) != len(self.chances):
+            raise ValueError(f"{len(self.choices)} corruptions can't have {len(self.chances)} chances")
+
+    def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
+        chances = torch.tensor(self.chances, device=generator.device)
+        which = torch.multinomial(chances, len(clean), replacement=True, generator=generator)
+        return spoilt_by(self.choices, which, clean, generator)
+
+
+def spoilt_by(choices: tuple[Corruption, ...], which: Tensor, clean: Batch, generator: Generator) -> Spoilt:
+    """Each picture spoilt by the corruption whose number `which`, `b`, has for it."""
+    pixels, level, target = torch.empty_like(clean), clean.new_empty(len(clean)), clean.clone()
+    for number, corruption in enumerate(choices):
+        mine = which == number
+        if mine.any():
+            spoilt = corruption(clean[mine], generator)
+            pixels[mine], level[mine], target[mine] = spoilt.pixels, spoilt.level, spoilt.target(clean[mine])
+    return Spoilt(pixels, level, target)
 
 
 def coded(pixels: Batch) -> Batch:
@@ -117,8 +157,12 @@ def coded(pixels: Batch) -> Batch:
 
 def as_coloured_as(clean: Batch, noise: Batch) -> Batch:
     """The noise, with its first channel in all channels where the picture has no colour, as a grey upload has it."""
-    grey = (clean.amax(1) == clean.amin(1)).flatten(1).all(1).view(-1, 1, 1, 1)
-    return torch.where(grey, noise[:, :1], noise)
+    return torch.where(without_colour(clean), noise[:, :1], noise)
+
+
+def without_colour(clean: Batch) -> Tensor:
+    """Whether all channels of a picture are equal, `b 1 1 1`."""
+    return (clean.amax(1) == clean.amin(1)).flatten(1).all(1).view(-1, 1, 1, 1)
 
 
 def uniform(generator: Generator, *shape: int) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from models import images
+from models.colour import LUMA
 from models.types import Batch, Picture8
 
 HELD_OUT = 0.05
@@ -127,11 +128,16 @@ def as_colour(picture: Picture8) -> Picture8:
 
 def as_tensor(picture: images.Picture) -> Picture8:
     """8-bit colours `c h w`; what is transparent shows white, as on a page."""
+    return torch.from_numpy(np.ascontiguousarray(on_white(picture).transpose(2, 0, 1)))
+
+
+def on_white(picture: images.Picture) -> images.Pixels:
+    """8-bit colours `h w c`, laid over white."""
     pixels = picture.pixels if picture.pixels.dtype == np.uint8 else (picture.pixels // 257).astype(np.uint8)
     if picture.alpha is not None:
         alpha = picture.alpha[:, :, None] / np.float32(255 if picture.alpha.dtype == np.uint8 else 65535)
         pixels = np.round(pixels * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+    return pixels
 
 
 def files_of(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -243,12 +249,14 @@ class Crops:
     fit, up to two by two. Pictures that no crop fits into are left out.
 
     Each pixel of the set is about equally likely: pictures are drawn by their area. `grey` is the share of crops whose
-    colour is taken away, so that a network for colour pictures learns grey ones as well.
+    colour is taken away, so that a network for colour pictures learns grey ones as well. Crops that stay `upright` are
+    mirrored alone, left to right.
     """
 
     pictures: Pictures
     side: int
     grey: float = 0.0
+    upright: bool = False
 
     @classmethod
     def of(cls, pictures: Pictures, side: int, grey: float = 0.0) -> "Crops":
@@ -261,6 +269,12 @@ class Crops:
         if left_out := len(everything) - len(train) - len(held_out):
             print(f"left out {left_out} pictures that are smaller than a crop of {side} px")
         return cls(Pictures(*at_least_one(train, held_out)), side, grey)
+
+    @classmethod
+    def framed(cls, pictures: Pictures, side: int, short: int) -> "Crops":
+        """Upright crops out of pictures brought to a short side of `short` pixels; very long ones lose their ends."""
+        train, held_out = ([shortened(p, short) for p in part] for part in (pictures.train, pictures.held_out))
+        return cls(Pictures(train, held_out), side, upright=True)
 
     def draw(self, batch: int, generator: Generator) -> Batch:
         areas = torch.tensor([float(p.shape[1] * p.shape[2]) for p in self.pictures.train])
@@ -277,7 +291,7 @@ class Crops:
 
     def turned(self, crop: Picture8, generator: Generator) -> Picture8:
         turns, mirrored = divmod(int(torch.randint(8, (), generator=generator)), 2)
-        crop = torch.rot90(crop, turns, (1, 2))
+        crop = crop if self.upright else torch.rot90(crop, turns, (1, 2))
         return crop.flip(2) if mirrored else crop
 
     def held_out(self) -> Iterator[Batch]:
@@ -314,6 +328,18 @@ def short_side(picture: Picture8) -> int:
     return min(picture.shape[1:])
 
 
+LONGEST = 3
+"""Pictures longer than so many of their short sides are cut to their middle before they are scaled."""
+
+
+def shortened(picture: Picture8, short: int) -> Picture8:
+    """The picture scaled to a short side of so many pixels."""
+    height, width = (min(side, LONGEST * short_side(picture)) for side in picture.shape[1:])
+    y, x = (picture.shape[1] - height) // 2, (picture.shape[2] - width) // 2
+    scale = short / min(height, width)
+    return covering(picture[:, y : y + height, x : x + width], (round(height * scale), round(width * scale)))
+
+
 def covering(picture: Picture8, size: tuple[int, int]) -> Picture8:
     """The picture scaled so that it just covers (height, width), and its middle cut out; as it is if it fits."""
     height, width = size
@@ -330,7 +356,7 @@ def greyed(picture: Picture8) -> Picture8:
     """The picture without colour, in as many channels (Rec. 601 luma, as JPEG has it)."""
     if len(picture) == 1:
         return picture
-    weights = torch.tensor([0.299, 0.587, 0.114], device=picture.device).view(3, 1, 1)
+    weights = torch.tensor(LUMA, device=picture.device).view(3, 1, 1)
     luma = (picture * weights).sum(0, keepdim=True).round().to(torch.uint8)
     return luma.expand(len(picture), -1, -1)
 

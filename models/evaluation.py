@@ -1,13 +1,15 @@
 """What a checkpoint is worth: measured on pictures, written into `metrics.json`, the model card and a contact sheet.
 
 Restorers told the level: PSNR and SSIM by noise level, the level told and estimated. Other restorers: mean squared
-error and PSNR by corruption. Samplers: the evidence lower bound in its parts. All in 8 bits, as a user gets it.
+error and PSNR by corruption. Variational autoencoders: the evidence lower bound in its parts. Other autoencoders: the
+error of what is rebuilt, of whole codes and of codes with gaps. Colorizers: the error of chroma. All in 8 bits, as a
+user gets it.
 """
 
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from torch import Generator, Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 from tqdm import tqdm
 
-from models import checkpoints, data, images, inference, noise, sampling
+from models import checkpoints, data, images, inference, letterbox, noise, sampling
 from models.catalog import SHIPPED
 from models.checkpoints import Model
+from models.colorizer import Colorizer
+from models.colour import chroma
 from models.corruptions import Corruption, Dropout, Gaussian, Nothing, SaltPepper, Spoilt
 from models.data import Wholes, as_floats
 from models.inference import Session
@@ -75,9 +79,9 @@ def evaluate(folder: Path, path: Path, device: str = "auto", tile: int = 512, li
 
 def protocol_of(model: Model) -> Callable[[Model, Session, list[Picture8], int], Report]:
     """How a model is measured, told by what it can be asked and what it needs."""
-    if "sample" in model.description.asks:
-        return as_sampler
-    return by_level if model.network.needs.level else by_corruption
+    if "denoise" in model.description.asks:
+        return by_level if model.network.needs.level else by_corruption
+    return PROTOCOLS[model.description.architecture]
 
 
 def by_level(model: Model, session: Session, pictures: list[Picture8], tile: int) -> Report:
@@ -169,12 +173,95 @@ def as_sampler(model: Model, session: Session, pictures: list[Picture8], tile: i
     figures = {name: sums[name] for name in sums} | {"negative_elbo": sum(sums.values())}
     figures["active_units"] = int((torch.cat(means).var(0) > 0.01).sum())
     figures["latent"] = network.needs.latent
-    codes = sampling.draw_codes(network.needs.latent, 0, 0, 64)
-    drawn = inference.decode_codes(session, codes)
+    drawn = inference.decode_codes(session, session.draw(0, 0, 64))
     table: list[Row] = [
         {"dimension": str(k), "KL": float(rate)} for k, rate in enumerate(rates.sort(descending=True)[0])
     ]
     return Report(table, figures | {"targets": "grey values"}, contact(list(drawn), columns=8))
+
+
+ZEROED = (0.0, 0.1, 0.3, 0.5)
+"""Shares of a code set to zero, to see how much each part of it depends on the others."""
+
+
+def by_code(model: Model, session: Session, pictures: list[Picture8], tile: int) -> Report:
+    """Mean squared error (of pixels in [0, 1]) and PSNR of pictures rebuilt from their codes, whole and with shares of
+    them zeroed (seed 0), the rest as it is or scaled up as while training with dropout; what of the codes is zero, and
+    which units are on every picture."""
+    pixels = to_pixels(as_floats(whole(model, pictures)))
+    codes = np.concatenate([inference.all_finite(*session.encode(pixels[at : at + CHUNK])) for at in chunks(pixels)])
+    rebuilt = np.concatenate(
+        [inference.all_finite(*session.reconstruct(pixels[at : at + CHUNK])) for at in chunks(pixels)]
+    )
+    table = [rebuilding(pixels, "none", rebuilt, rebuilt)]
+    shown = [*pixels[:8], *rebuilt[:8]]
+    for share in ZEROED[1:] if session.needs.latent else ():
+        kept = np.random.default_rng(0).random(codes.shape) >= share
+        decoded = inference.decode_codes(session, codes * kept)
+        scaled = inference.decode_codes(session, codes * kept / np.float32(1 - share))
+        table.append(rebuilding(pixels, f"{share:.0%}", decoded, scaled))
+        shown += [*decoded[:8]]
+    if session.needs.latent and session.network.prior:
+        shown += [*inference.decode_codes(session, session.draw(0, 0, 24))]
+    dead = int((codes == 0).all(0).sum())
+    figures = {"zeros": float((codes == 0).mean()), "dead_units": dead, "code": codes.shape[1]}
+    return Report(table, figures | {"MSE": table[0]["MSE"]}, contact(shown, columns=min(8, len(pixels))))
+
+
+def rebuilding(pixels: Pixels, zeroed: str, rebuilt: Pixels, scaled: Pixels) -> Row:
+    """One row of that table."""
+    clean = floats_of_many(pixels)
+    errors = mean_squared_error(floats_of_many(rebuilt), clean)
+    others = mean_squared_error(floats_of_many(scaled), clean)
+    row: Row = {"code zeroed": zeroed, "MSE": float(errors.mean()), "PSNR": decibels(errors)}
+    return row | {"MSE, rest scaled": float(others.mean()), "PSNR, rest scaled": decibels(others)}
+
+
+def by_chroma(model: Model, session: Session, pictures: list[Picture8], tile: int) -> Report:
+    """Root of the mean squared error of chroma, in grey levels, over all pixels: of the answer; of the mean over the
+    colours held likely, which is duller and nearer; of no colour; and of the one tint that is best for all of them."""
+    dull = Session(colorizer_at(session.network, 1.0), session.device)
+    squares = {"no colour": 0.0, "expected colour": 0.0, "as answered": 0.0}
+    total, count = np.zeros(2), 0
+    shown: list[Pixels] = []
+    for picture in tqdm(pictures, desc="colour", leave=False):
+        colours = data.as_colour(picture)
+        grey, clean = to_pixels(as_floats(data.greyed(colours)[None, :1]))[0], to_pixels(as_floats(colours[None]))[0]
+        answers = {"no colour": np.repeat(grey, 3, 2), "as answered": inference.colorized(session, grey)}
+        answers["expected colour"] = inference.colorized(dull, grey)
+        true = chroma(floats_of(clean))
+        for name, answer in answers.items():
+            squares[name] += float(((chroma(floats_of(answer)) - true) ** 2).sum())
+        total, count = total + true.sum((0, 2, 3)).double().numpy(), count + true[0, 0].numel()
+        if len(shown) < 24:
+            shown += [thumbnail(one) for one in (answers["no colour"], answers["as answered"], clean)]
+    squares["best constant tint"] = squares["no colour"] - float((total**2).sum()) / count
+    names = ("no colour", "best constant tint", "expected colour", "as answered")
+    table: list[Row] = [
+        {"colours": name, "chroma RMS": GREY_LEVELS * max(0.0, squares[name] / (2 * count)) ** 0.5} for name in names
+    ]
+    return Report(table, {"unit": "grey levels of Cb and Cr"}, contact(shown, columns=6))
+
+
+def colorizer_at(network: Any, temperature: float) -> Any:
+    """The same colorizer at another temperature."""
+    other = Colorizer(replace(network.config, temperature=temperature))
+    other.load_state_dict(network.state_dict())
+    return other
+
+
+def thumbnail(pixels: Pixels, side: int = 160) -> Pixels:
+    """The picture in a square."""
+    return letterbox.fitted(pixels, (side, side))[0]
+
+
+PROTOCOLS: dict[str, Callable[[Model, Session, list[Picture8], int], Report]] = {
+    "autoencoder": by_code,
+    "sparse": by_code,
+    "vae": as_sampler,
+    "colorizer": by_chroma,
+}
+"""How models are measured that don't denoise."""
 
 
 def whole(model: Model, pictures: list[Picture8]) -> Tensor:
@@ -254,7 +341,9 @@ def card(folder: Path, metrics: dict[str, Any]) -> str:
         f"Recipe `{described.recipe}`, architecture `{described.architecture}`: `{json.dumps(described.config)}`.",
         f"Can be asked to: {', '.join(described.asks)}.\n",
         f"## Training\n\n{trained}",
-        f"- corruption: `{recipe.corruption}`\n- objective: `{recipe.objective}`\n" if recipe else "",
+        f"- corruption: `{recipe.corruption}`" if recipe else "",
+        f"- objective: `{recipe.objective}`" if recipe and not described.training.get("objective") else "",
+        "",
         "## Measured\n",
     ]
     for name, measured in metrics.get("sets", {}).items():

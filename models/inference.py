@@ -1,28 +1,25 @@
 """Asking a network: pixels in, pixels out. Both the service's engine and the command line ask through these.
 
-Pixels come as they were uploaded (uint8 or uint16, `h w c`) and become floats beside the network, here alone. A task
-is a module around the network that does this; it runs in PyTorch on a GPU, compiled by OpenVINO on a CPU, and in
-PyTorch there too where OpenVINO is not installed or does not give what PyTorch gives.
+A task is a module around the network that takes pixels as they were uploaded (uint8 or uint16, `h w c`); it runs in
+PyTorch on a GPU, compiled by OpenVINO on a CPU, and in PyTorch there too where OpenVINO is not installed or does not
+give what PyTorch gives.
 """
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.export import Dim
+from torch import nn
 
-from models import compiled, restore
+from models import colour, compiled, letterbox, restore, sampling
 from models.compiled import CannotCompile, Compiled
+from models.letterbox import Placement
 from models.restore import Tiling
+from models.tasks import DECODE_BATCH, TASK_OF, TASKS
 from models.types import GREY_LEVELS, Needs, Pixels
-
-DECODE_BATCH = 16
-"""Codes are decoded in batches of this one size, so that a picture doesn't depend on what shares its batch."""
 
 log = logging.getLogger("denoir")
 
@@ -62,78 +59,6 @@ def has_bfloat16(device: torch.device) -> bool:
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
-class Restoring(nn.Module):
-    """A restorer, asked in grey levels."""
-
-    def __init__(self, network: Any):
-        super().__init__()
-        self.network = network
-
-    def forward(self, tiles: Tensor, sigma: Tensor, peak: Tensor) -> tuple[Tensor, Tensor]:
-        """Tiles `b h w c` in 0..peak, noise levels `b` in 8-bit grey levels -> restored tiles, whole numbers; and the
-        sum `b` of what the network gave, which is finite where all of it is."""
-        pixels = (tiles.permute(0, 3, 1, 2) / peak).contiguous(memory_format=torch.channels_last)
-        restored = self.network(pixels, sigma / GREY_LEVELS).float()
-        return (restored.clamp(0, 1) * peak).round().permute(0, 2, 3, 1), restored.abs().sum((1, 2, 3))
-
-
-class Decoding(nn.Module):
-    """A sampler's second half."""
-
-    def __init__(self, network: Any):
-        super().__init__()
-        self.network = network
-
-    def forward(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes `n k` -> pictures `n h w c`, whole grey levels; and the sum `n` of what the network gave."""
-        pictures = self.network.decode(codes).float()
-        return (pictures.clamp(0, 1) * GREY_LEVELS).round().permute(0, 2, 3, 1), pictures.abs().sum((1, 2, 3))
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a network can be asked.
-
-    module: around the network, from raw arrays to raw arrays. example: arguments that the graph is drawn and checked
-    with. moving: the sizes among them that change from call to call, as `torch.export` takes them.
-    """
-
-    module: Callable[[Any], nn.Module]
-    example: Callable[[Needs], tuple[np.ndarray, ...]]
-    moving: Callable[[Needs], Any]
-
-
-def restoring_example(needs: Needs) -> tuple[np.ndarray, ...]:
-    """Two noisy tiles of a size that the network takes."""
-    height, width = needs.size or (8 * needs.multiple, 10 * needs.multiple)
-    rows, columns = np.mgrid[:height, :width]
-    smooth = 128 + 80 * np.sin(rows / 9) * np.cos(columns / 7)
-    noisy = smooth[None, ..., None] + np.random.default_rng(0).normal(0, 25, (2, height, width, needs.channels))
-    tiles = noisy.clip(0, 255).round().astype(np.uint8)
-    return tiles, np.array([25, 20], np.float32), np.array(255, np.float32)
-
-
-def restoring_sizes(needs: Needs) -> Any:
-    """Any number of tiles, and where the network allows it of any size on its grid."""
-    tiles: dict[int, Any] = {0: Dim("b")}
-    if not needs.size:
-        tiles |= {1: needs.multiple * Dim("h"), 2: needs.multiple * Dim("w")}
-    return tiles, {0: tiles[0]}, None
-
-
-def decoding_example(needs: Needs) -> tuple[np.ndarray, ...]:
-    """One full batch of codes."""
-    return (np.random.default_rng(0).standard_normal((DECODE_BATCH, needs.latent or 0), np.float32),)
-
-
-TASKS = {
-    "restore": Task(Restoring, restoring_example, restoring_sizes),
-    "decode": Task(Decoding, decoding_example, lambda needs: (None,)),
-}
-
-TASK_OF = {"denoise": "restore", "reconstruct": "restore", "sample": "decode"}
-"""The task behind each thing that a model can be asked."""
-
 Program = Callable[..., tuple[np.ndarray, ...]]
 """Raw arrays, and the type that the first result should have -> results."""
 
@@ -148,8 +73,9 @@ class Eager:
     def __call__(self, *arrays: np.ndarray, answer: np.dtype) -> tuple[np.ndarray, ...]:
         given = [torch.from_numpy(np.ascontiguousarray(array)).to(self.device).float() for array in arrays]
         first, *others = self.module(*given)
-        whole = first.to(torch.uint8 if answer == np.uint8 else torch.int32)  # a NaN among them is told by the sum
-        return whole.contiguous().cpu().numpy().astype(answer), *(other.cpu().numpy() for other in others)
+        if answer != np.float32:
+            first = first.to(torch.uint8 if answer == np.uint8 else torch.int32)  # a NaN is told by the sum
+        return first.contiguous().cpu().numpy().astype(answer), *(other.cpu().numpy() for other in others)
 
 
 class Session:
@@ -201,7 +127,7 @@ class Session:
         module = TASKS[task].module(self.network)
         try:
             program = Compiled(self.graph(task, module), self.low_precision, torch.get_num_threads())
-            difference = disagreement(program, module, TASKS[task].example(self.needs))
+            difference = disagreement(program, module, TASKS[task].example(self.needs), TASKS[task].answer)
         except CannotCompile as error:
             log.warning("%s: can't be compiled to %s, and runs in PyTorch: %s", self.title, task, error)
             return None
@@ -247,18 +173,67 @@ class Session:
         pictures, magnitude = self.program("decode")(full, answer=np.dtype(np.uint8))
         return pictures[: len(codes)], np.isfinite(magnitude)[: len(codes)]
 
+    def reconstruct(self, tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Tiles `b h w c` (uint8 or uint16) of the network's size -> what it makes of their codes, uint8 in its own
+        channels; and which of them, `b`, are finite."""
+        return self.of_tiles("reconstruct", tiles)
+
+    def encode(self, tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Tiles `b h w c` (uint8 or uint16) of the network's size -> codes `b k` float32, a VAE's the mean of its
+        posterior; and which of them, `b`, are finite."""
+        return self.of_tiles("encode", tiles)
+
+    def of_tiles(self, task: str, tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A task that takes tiles alone; colours reach a grey network as their lightness, so that each picture has one
+        code."""
+        peak = np.array(np.iinfo(tiles.dtype).max, np.float32)
+        given = in_channels(tiles, self.needs.channels)
+        answer, magnitude = self.program(task)(given, peak, answer=np.dtype(TASKS[task].answer))
+        return answer.copy(), np.isfinite(magnitude)  # what compiled programs answer with, they use again
+
+    def draw(self, seed: int, first: int, count: int, temperature: float = 1.0) -> np.ndarray:
+        """Codes of pictures `first` to `first + count` of a seed, from the network's prior: `count k` float32."""
+        return sampling.draw_codes(self.needs.latent or 0, seed, first, count, temperature, self.network.prior)
+
+    def colorize(self, grey: Pixels) -> tuple[Pixels, bool]:
+        """A whole picture `h w 1`, or `h w 3` whose lightness alone counts (uint8 or uint16) -> it in colour, `h w 3`
+        of the same type; and whether all of it is finite.
+
+        The network sees it brought to the size that it works at, and its answer is brought to the picture's; lightness
+        comes from the picture itself.
+        """
+        peak = float(np.iinfo(grey.dtype).max)
+        size = letterbox.of_area(grey.shape[0], grey.shape[1], self.needs.whole, self.needs.multiple)
+        seen = letterbox.resampled(grey, size)
+        seen = seen if grey.shape[2] == 1 else (seen @ np.array(colour.LUMA, np.float32))[..., None]
+        answer = np.dtype(TASKS["colorize"].answer)
+        tint, magnitude = self.program("colorize")(seen[None], np.array(peak, np.float32), answer=answer)
+        if not np.isfinite(magnitude).all():
+            return np.repeat(grey[..., :1], 3, 2), False
+        return colour.painted(grey, tint[0]), True
+
 
 FP32_DISAGREEMENT, BF16_DISAGREEMENT = 0.2, 1.0
 """How far a compiled task may be off from PyTorch in fp32: root of the mean square, in grey levels."""
 
 
-def disagreement(program: Program, module: nn.Module, example: tuple[np.ndarray, ...]) -> float:
+def disagreement(program: Program, module: nn.Module, example: tuple[np.ndarray, ...], answer: type) -> float:
     """Root of the mean squared difference, in grey levels, between a program and its module in PyTorch."""
     found, wanted = (
-        one(*example, answer=np.dtype(np.uint8))[0].astype(np.float64)
+        one(*example, answer=np.dtype(answer))[0].astype(np.float64)
         for one in (program, Eager(module, torch.device("cpu")))
     )
-    return float(np.sqrt(np.mean((found - wanted) ** 2)))
+    unit = 1.0 if answer == np.uint8 else GREY_LEVELS
+    return unit * float(np.sqrt(np.mean((found - wanted) ** 2)))
+
+
+def in_channels(tiles: np.ndarray, wanted: int) -> np.ndarray:
+    """Tiles `b h w c` with so many channels, 1 or 3: colours by their lightness, grey repeated."""
+    if tiles.shape[3] == wanted:
+        return tiles
+    if wanted == 1:
+        return (tiles @ np.array(colour.LUMA)).round().astype(tiles.dtype)[..., None]
+    return np.repeat(tiles, wanted, axis=3)
 
 
 def with_channels(tiles: np.ndarray, wanted: int) -> np.ndarray:
@@ -326,3 +301,34 @@ def restored(
         restore.join(answer, window, restore_tiles(session, tile[None], np.array([sigma]))[0])
         done(number / len(windows))
     return answer
+
+
+def reconstructed(session: Session, pixels: Pixels) -> tuple[Pixels, Placement]:
+    """A picture of any size, fitted into the network's -> what the network makes of it, and how it was fitted.
+
+    Raises CannotFit, NotFinite.
+    """
+    tile, placement = fitted(session.needs, pixels)
+    return all_finite(*session.reconstruct(tile[None]))[0], placement
+
+
+def encoded(session: Session, pixels: Pixels) -> tuple[np.ndarray, Placement]:
+    """A picture of any size, fitted into the network's -> its code `k`, and how it was fitted.
+
+    Raises CannotFit, NotFinite.
+    """
+    tile, placement = fitted(session.needs, pixels)
+    return all_finite(*session.encode(tile[None]))[0], placement
+
+
+def fitted(needs: Needs, pixels: Pixels) -> tuple[Pixels, Placement]:
+    """A picture as a network of one size takes it; one that takes any has it as it is. Raises CannotFit."""
+    return letterbox.fitted(pixels, needs.size or (pixels.shape[0], pixels.shape[1]))
+
+
+def colorized(session: Session, pixels: Pixels) -> Pixels:
+    """As `Session.colorize`. Raises NotFinite."""
+    picture, finite = session.colorize(pixels)
+    if not finite:
+        raise NotFinite
+    return picture

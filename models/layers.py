@@ -59,7 +59,11 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The encoder turned round: `b into` -> `b c h w`, unbounded values (logits or means; the network says which)."""
+    """The encoder turned round: `b into` -> `b c h w`, unbounded values (logits or means; the network says which).
+
+    Dropout falls on what a fully connected layer is given, here the code, so that no feature can do without the others'
+    being able to do without it.
+    """
 
     def __init__(self, channels: int, size: tuple[int, int], widths: tuple[int, ...], into: int, dropout: float = 0.0):
         super().__init__()
@@ -74,8 +78,21 @@ class Decoder(nn.Module):
         self.convolutions = nn.Sequential(*stages)
 
     def forward(self, code: Tensor) -> Batch:
-        x = self.dropout(self.linear(code)).unflatten(1, (-1, *self.grid))
+        x = self.linear(self.dropout(code)).unflatten(1, (-1, *self.grid))
         return self.convolutions(x)[..., : self.size[0], : self.size[1]]
+
+
+def flat_encoder(channels: int, size: tuple[int, int], hidden: int, out: int) -> nn.Sequential:
+    """Pictures to vectors by two fully connected layers: `b c h w` -> `b out`."""
+    pixels = channels * size[0] * size[1]
+    return nn.Sequential(nn.Flatten(), nn.Linear(pixels, hidden), nn.ReLU(), nn.Linear(hidden, out))
+
+
+def flat_decoder(channels: int, size: tuple[int, int], hidden: int, into: int) -> nn.Sequential:
+    """Those turned round: `b into` -> `b c h w`, unbounded values."""
+    pixels = channels * size[0] * size[1]
+    layers = nn.Linear(into, hidden), nn.ReLU(), nn.Linear(hidden, pixels)
+    return nn.Sequential(*layers, nn.Unflatten(1, (channels, *size)))
 
 
 def grid(size: tuple[int, int], levels: int) -> tuple[int, int]:

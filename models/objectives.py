@@ -9,13 +9,17 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from models.colorizer import REACH, soft_bins
+from models.colour import chroma
 from models.corruptions import Spoilt, normal
 from models.types import Batch
 from models.vae import Inference, Posterior
 
 Parts = dict[str, Tensor]
 Objective = Callable[[Any, Batch, Spoilt, Generator], Parts]
-"""(network, clean, spoilt, generator) -> parts: the network may be compiled, so it is only called."""
+"""(network, clean, spoilt, generator) -> parts: the network may be compiled, so it is only called.
+
+`clean` is the batch that was spoilt; what is to be restored is `spoilt.target(clean)`."""
 
 
 def total(parts: Parts) -> Tensor:
@@ -31,7 +35,7 @@ class Restoration:
 
     def __call__(self, network: Any, clean: Batch, spoilt: Spoilt, generator: Generator) -> Parts:
         restored = network(spoilt.pixels, spoilt.level).float()
-        return {"distortion": DISTANCES[self.distance](restored, clean)}
+        return {"distortion": DISTANCES[self.distance](restored, spoilt.target(clean))}
 
 
 def charbonnier(a: Batch, b: Batch, epsilon: float = 1e-3) -> Tensor:
@@ -44,6 +48,37 @@ DISTANCES: dict[str, Callable[[Batch, Batch], Tensor]] = {
     "l2": F.mse_loss,
     "charbonnier": charbonnier,
 }
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """Distance of the rebuilt picture to the clean one, and the code's mean size (L1) at the network's own price."""
+
+    distance: str = "l2"
+
+    def __call__(self, network: Any, clean: Batch, spoilt: Spoilt, generator: Generator) -> Parts:
+        rebuilt = network(spoilt.pixels, spoilt.level)
+        distortion = DISTANCES[self.distance](rebuilt.picture.float(), spoilt.target(clean))
+        return {"distortion": distortion, "sparsity": rebuilt.price * rebuilt.code.float().abs().mean()}
+
+
+@dataclass(frozen=True)
+class Tint:
+    """Nats that each place's colour costs by the chances the network gives it (Zhang et al. 2016, eq. 2).
+
+    `emphasis` lets colours count for more than the grey that most of a photograph is: a place of the strongest chroma
+    weighs 1 + emphasis, a grey one 1; their rebalancing by rarity, without its statistics.
+    """
+
+    emphasis: float = 0.0
+
+    def __call__(self, network: Any, clean: Batch, spoilt: Spoilt, generator: Generator) -> Parts:
+        logits = network(spoilt.pixels, spoilt.level).float()
+        wanted = F.adaptive_avg_pool2d(chroma(spoilt.target(clean)), logits.shape[-2:])
+        numbers, shares = soft_bins(wanted, network.config.bins)
+        nats = -(logits.log_softmax(1).gather(1, numbers) * shares).sum(1)
+        weights = 1 + self.emphasis * (wanted.norm(dim=1) / REACH).clamp(max=1)
+        return {"distortion": (weights * nats).sum() / weights.sum()}
 
 
 @dataclass(frozen=True)
@@ -61,7 +96,7 @@ class Elbo:
     def __call__(self, network: Any, clean: Batch, spoilt: Spoilt, generator: Generator) -> Parts:
         noise = normal(generator, torch.Size((len(clean), network.needs.latent)))
         inference = network(spoilt.pixels, noise)
-        distortion = LIKELIHOODS[self.likelihood](inference, clean).mean()
+        distortion = LIKELIHOODS[self.likelihood](inference, spoilt.target(clean)).mean()
         rate = divergence(inference.posterior).mean(0).clamp(min=self.free_bits).sum()
         return {"distortion": distortion, "rate": self.beta * rate}
 

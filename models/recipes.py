@@ -11,8 +11,10 @@ from typing import Any
 from torch import nn
 
 from models.autoencoder import Autoencoder, AutoencoderConfig
-from models.corruptions import Corruption, Dropout, Gaussian, Nothing, OneOf
-from models.objectives import LIKELIHOODS, Elbo, Objective, Restoration
+from models.colorizer import Colorizer, ColorizerConfig
+from models.corruptions import Corruption, Dropout, Gaussian, Grey, Nothing, OneOf
+from models.objectives import DISTANCES, LIKELIHOODS, Elbo, Objective, Restoration, Sparsity, Tint
+from models.sparse import SparseAutoencoder, SparseConfig
 from models.unet import UNet, UNetConfig
 from models.vae import VAE, VAEConfig
 
@@ -28,7 +30,9 @@ class Architecture:
 ARCHITECTURES: dict[str, Architecture] = {
     "unet": Architecture(UNet, UNetConfig),
     "autoencoder": Architecture(Autoencoder, AutoencoderConfig),
+    "sparse": Architecture(SparseAutoencoder, SparseConfig),
     "vae": Architecture(VAE, VAEConfig),
+    "colorizer": Architecture(Colorizer, ColorizerConfig),
 }
 
 
@@ -68,9 +72,29 @@ SETTINGS: dict[str, Container[Any]] = {
     "latent": Number(1, 100_000),
     "second_look": Number(0, 100_000),
     "dropout": Number(0, 0.99, parts=True),
+    "hidden": Number(0, 100_000),
+    "mixture": Number(0, 1_000),
+    "target": Number(0, 0.99, parts=True),
+    "side": Number(1, 4096),
+    "bins": Number(2, 100),
+    "temperature": Number(0.01, 1, parts=True),
     "likelihood": tuple(LIKELIHOODS),
 }
 """What each setting of a network may be. The bounds are wide: they keep out what can't be computed at all."""
+
+AIMS: dict[str, Container[Any]] = {
+    "beta": Number(0, 1_000, parts=True),
+    "free_bits": Number(0, 1_000, parts=True),
+    "emphasis": Number(0, 1_000, parts=True),
+    "distance": tuple(DISTANCES),
+}
+"""What each setting of an objective may be; a likelihood belongs to the network that was made for it."""
+
+
+def asks_of(recipe: "Recipe", network: Any) -> tuple[str, ...]:
+    """What a network of the recipe can be asked: some codes can't be decoded, some can be drawn as well."""
+    asks = tuple(ask for ask in recipe.asks if ask != "decode" or network.needs.latent)
+    return ("sample", *asks) if getattr(network.config, "mixture", 0) else asks
 
 
 def configured(architecture: str, values: dict[str, Any]) -> Any:
@@ -87,6 +111,20 @@ def configured(architecture: str, values: dict[str, Any]) -> Any:
         return known(**listed)
     except TypeError as error:
         raise ValueError(f"{architecture}: {str(error).partition('__init__() ')[2] or error}") from error
+
+
+def aimed(objective: Any, values: dict[str, Any]) -> Objective:
+    """The objective with some of its settings changed.
+
+    Raises ValueError for a setting that it doesn't have, or a value that the setting can't take.
+    """
+    kind, known = type(objective).__name__, {one.name for one in fields(objective)} & AIMS.keys()
+    for name, value in values.items():
+        if name not in known:
+            raise ValueError(f"{kind} has no setting {name!r}; it has: {', '.join(sorted(known)) or 'none'}")
+        if value not in AIMS[name]:
+            raise ValueError(f"{kind}: {name} can't be {value!r}; it may be {AIMS[name]}")
+    return replace(objective, **values)
 
 
 def built(architecture: str, config: Any) -> nn.Module:
@@ -115,7 +153,8 @@ class Recipe:
     asks: what the trained model can be asked for, by the names of the service's routes.
     crop: side of random crops in pixels; 0 where whole pictures of one size are taken.
     size: side that whole pictures are brought to where the set has no common size of its own.
-    grey: share of crops whose colour is taken away.
+    grey: share of crops whose colour is taken away. framed: short side, in crops, that pictures are brought to before
+    crops are cut, which then are nearly all of them and stay upright; 0 cuts, turns and mirrors them as they are.
     """
 
     architecture: str
@@ -126,8 +165,14 @@ class Recipe:
     crop: int = 0
     size: int = 64
     grey: float = 0.0
+    framed: float = 0.0
     schedule: Schedule = field(default_factory=Schedule)
 
+
+REBUILT = ("reconstruct", "encode", "decode")
+"""What a network can be asked that has a code for each picture."""
+DRAWN = ("sample", *REBUILT, "interpolate", "traverse")
+"""And what one can be asked whose codes have a prior that reaches everywhere."""
 
 PHOTO = Recipe(
     "unet",
@@ -145,17 +190,37 @@ DENOISE = Recipe(
     Restoration("l2"),
     config={"code": 0, "second_look": 32},
 )
-VAE_BERNOULLI = Recipe("vae", ("sample",), Nothing(), Elbo("bernoulli"), config={"likelihood": "bernoulli"})
+DROPOUT = replace(DENOISE, asks=REBUILT, corruption=Nothing(), config={"code": 128, "dropout": 0.3, "mixture": 10})
+SPARSE = Recipe("sparse", REBUILT, Nothing(), Sparsity("l2"))
+COLORIZE = Recipe(
+    "colorizer",
+    ("colorize",),
+    Grey(),
+    Tint(emphasis=2.0),
+    crop=224,
+    framed=1.1,
+    schedule=Schedule(steps=30_000, batch=16, rate=5e-4),
+)
+VAE_BERNOULLI = Recipe("vae", DRAWN, Nothing(), Elbo("bernoulli"), config={"likelihood": "bernoulli"})
 VAE_GAUSSIAN = replace(VAE_BERNOULLI, objective=Elbo("gaussian"), config={"likelihood": "gaussian"})
 
 SMALL: dict[str, Any] = {"widths": [16, 32, 64]}
 """Enough for pictures of 28 px."""
+LARGE: dict[str, Any] = {"widths": [32, 64, 128, 256], "latent": 64}
+"""For drawings of 64 px in colour."""
 
 RECIPES: dict[str, Recipe] = {
     "photo": PHOTO,
     "denoise": DENOISE,
-    "dropout": replace(DENOISE, asks=("reconstruct",), corruption=Nothing(), config={"dropout": 0.3}),
+    "dropout": DROPOUT,
+    "sparse": SPARSE,
+    "colorize": COLORIZE,
     "vae": VAE_GAUSSIAN,
     "digits-denoise": replace(DENOISE, config=DENOISE.config | SMALL, schedule=Schedule(steps=3_600)),
+    "digits-dropout": replace(DROPOUT, config=DROPOUT.config | SMALL | {"code": 64}, schedule=Schedule(steps=8_000)),
+    "digits-sparse": replace(SPARSE, config=SMALL, schedule=Schedule(steps=8_000)),
     "digits-vae": replace(VAE_BERNOULLI, config=VAE_BERNOULLI.config | SMALL, schedule=Schedule(steps=8_000)),
+    "digits-mlp-vae": replace(VAE_BERNOULLI, config=VAE_BERNOULLI.config | {"hidden": 400, "latent": 20}),
+    "fashion-vae": replace(VAE_BERNOULLI, config=VAE_BERNOULLI.config | SMALL, schedule=Schedule(steps=8_000)),
+    "emoji-vae": replace(VAE_GAUSSIAN, config=VAE_GAUSSIAN.config | LARGE, schedule=Schedule(steps=30_000, batch=64)),
 }

@@ -30,9 +30,11 @@ from models.checkpoints import Description, Model
 from models.data import Crops, Pictures, View, Wholes
 from models.inference import chosen_device, has_bfloat16
 from models.objectives import Parts, total
-from models.recipes import RECIPES, Recipe, Schedule, built, configured
+from models.recipes import RECIPES, Recipe, Schedule, aimed, asks_of, built, configured
 from models.types import Needs
 
+CODES = 20_000
+"""A mixture is fitted to the codes of so many pictures at most."""
 SMALL_ENOUGH = 96
 """Pictures that share a size up to this side are learned as they are; larger ones are brought to the recipe's size."""
 
@@ -43,8 +45,9 @@ class Plan:
 
     recipe: a row of the table. name, version: of the checkpoint. steps, minutes: the limits, whichever comes first;
     with minutes alone, steps don't count. size: side of whole pictures or crops, 0 for the recipe's own. config: what
-    differs from the network's defaults. device: `auto`, `cpu`, `cuda`. compile: `auto` compiles where a compiler is at
-    hand. save_every: seconds between saved states. start_from: a checkpoint to begin with. half: store 16-bit weights.
+    differs from the network's defaults. aims: what differs from the recipe's objective. device: `auto`, `cpu`, `cuda`.
+    compile: `auto` compiles where a compiler is at hand. save_every: seconds between saved states. start_from: a
+    checkpoint to begin with. half: store 16-bit weights.
     """
 
     recipe: str
@@ -56,6 +59,7 @@ class Plan:
     schedule: Schedule = field(default_factory=Schedule)
     size: int = 0
     config: dict[str, Any] = field(default_factory=dict)
+    aims: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     device: str = "auto"
     compile: str = "auto"
@@ -84,6 +88,7 @@ class Trainer:
     def __init__(self, plan: Plan, pictures: Pictures):
         self.plan = plan
         self.recipe = RECIPES[plan.recipe]
+        self.objective = aimed(self.recipe.objective, plan.aims)
         self.device = chosen_device(plan.device)
         self.view = view_of(self.recipe, pictures.to(self.device), plan.size)
         self.config = configured(self.recipe.architecture, agreed(settings_for(self.recipe, self.view), plan.config))
@@ -118,6 +123,7 @@ class Trainer:
         began = time.monotonic()
         self.set_rate()
         self.network.train()
+        before = [buffer.clone() for buffer in self.network.buffers()]
         torch.manual_seed(self.number)  # what Dropout draws from
         parts = self.parts(*self.drawn())
         self.optimiser.zero_grad()
@@ -128,9 +134,15 @@ class Trainer:
             self.averaged.update_parameters(self.network)
         else:
             self.progress.skipped += 1
+            self.restore(before)
         self.progress.step += 1
         self.progress.seconds += time.monotonic() - began
         return parts
+
+    def restore(self, before: list[Tensor]) -> None:
+        """Puts buffers back to what they were before a step that was skipped: running means know no way back."""
+        for buffer, value in zip(self.network.buffers(), before, strict=True):
+            buffer.copy_(value)
 
     def drawn(self) -> tuple[Tensor, Generator]:
         """This step's clean batch, and the generator that spoils it; both told by (seed, step) alone."""
@@ -144,7 +156,7 @@ class Trainer:
         """The parts of the loss on a batch."""
         spoilt = self.recipe.corruption(clean, generator)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision):
-            return self.recipe.objective(network or self.call, clean, spoilt, generator)
+            return self.objective(network or self.call, clean, spoilt, generator)
 
     def set_rate(self) -> None:
         """Linear warm-up, then half a cosine down to nothing (Loshchilov and Hutter 2017)."""
@@ -167,6 +179,18 @@ class Trainer:
             batches += 1
         return {name: value / batches for name, value in sums.items()}
 
+    @torch.no_grad()
+    def fit_prior(self) -> None:
+        """Fits a mixture to the codes of the pictures learned from, at most CODES, where the network has one."""
+        if not getattr(self.config, "mixture", 0) or not isinstance(self.view, Wholes):
+            return
+        network: Any = self.averaged.module.eval()
+        pictures = self.view.train
+        order = torch.randperm(len(pictures), generator=Generator().manual_seed(self.plan.seed))[:CODES]
+        parts = order.to(pictures.device).split(500)
+        codes = torch.cat([network.code(data.as_floats(pictures[part]).to(self.device)) for part in parts])
+        network.fit_prior(codes, self.plan.seed)
+
     def save(self) -> None:
         """Writes the state, whole or not at all."""
         self.plan.state.mkdir(parents=True, exist_ok=True)
@@ -183,7 +207,8 @@ class Trainer:
         told, tensors = read_state(path)
         # Older states don't say which run they are of: of those the network alone is compared.
         now = asdict(self.config) | (self.identity if "run" in told else {})
-        if different := differences(told["config"] | told.get("run", {}), now):
+        then = asdict(type(self.config)()) | told["config"]  # nor what has become a setting since
+        if different := differences(then | told.get("run", {}), now):
             raise ValueError(
                 f"the state in {self.plan.state} is of another run: {different}; ask as before to go on with it, "
                 "name another --state, or remove that folder"
@@ -222,12 +247,12 @@ class Trainer:
             "seed": plan.seed,
             "device": self.device.type,
             "skipped_steps": self.progress.skipped,
+            "objective": str(self.objective) if plan.aims else None,
             "started_from": plan.start_from.name if plan.start_from else None,
         }
         config = asdict(self.config)
-        return Description(
-            plan.name, plan.version, plan.recipe, self.recipe.architecture, self.recipe.asks, config, training
-        )
+        asks = asks_of(self.recipe, self.network)
+        return Description(plan.name, plan.version, plan.recipe, self.recipe.architecture, asks, config, training)
 
 
 def identity(plan: Plan, pictures: Pictures, start: Model | None) -> dict[str, Any]:
@@ -240,6 +265,7 @@ def identity(plan: Plan, pictures: Pictures, start: Model | None) -> dict[str, A
         "rate": plan.schedule.rate,
         "size": crop and (plan.size or crop),  # that of whole pictures is among the network's settings
         "pictures": pictures.fingerprint,
+        "aims": plan.aims or None,
         "start_from": f"{start.description.title} ({start.description.sha256[:8]})" if start else None,
     }
 
@@ -281,6 +307,7 @@ def train(plan: Plan, folder: Path) -> Description:
         run_to_the_end(trainer, stop)
     if stop:
         raise Stopped(f"stopped at step {trainer.progress.step}; the same command goes on from there")
+    trainer.fit_prior()
     return checkpoints.save(folder, trainer.description(), trainer.averaged.module.state_dict(), plan.half)
 
 
@@ -380,6 +407,9 @@ def averaging(decay: float) -> Any:
 
 def view_of(recipe: Recipe, pictures: Pictures, size: int) -> View:
     """Crops or whole pictures, as the recipe has it."""
+    if recipe.framed:
+        side = size or recipe.crop
+        return Crops.framed(pictures, side, round(recipe.framed * side))
     if recipe.crop:
         return Crops.of(pictures, size or recipe.crop, recipe.grey)
     common = pictures.common_size
@@ -394,10 +424,17 @@ def settings_for(recipe: Recipe, view: View) -> dict[str, Any]:
     if isinstance(view, Wholes):
         _, channels, height, width = view.train.shape
         return recipe.config | {"channels": channels, "height": height, "width": width}
-    return recipe.config | {"channels": view.draw(1, Generator().manual_seed(0)).shape[1]}
+    given = recipe.config | {"channels": view.draw(1, Generator().manual_seed(0)).shape[1]}
+    return given | {"side": view.side} if recipe.framed and isinstance(view, Crops) else given
 
 
-DECIDED = {"channels": "the pictures", "height": "the pictures", "width": "the pictures", "likelihood": "the recipe"}
+DECIDED = {
+    "channels": "the pictures",
+    "height": "the pictures",
+    "width": "the pictures",
+    "likelihood": "the recipe",
+    "side": "--size",
+}
 """Settings of a network that can't be set, and what decides them."""
 
 

@@ -13,21 +13,30 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     Batch = Tensor
+    Chroma = Tensor
     Code = Tensor
     Level = Tensor
+    Lightness = Tensor
+    Mosaic = Tensor
     Picture8 = Tensor
 else:
     try:
         from jaxtyping import Float, UInt8
     except ModuleNotFoundError:
-        Batch = Code = Level = Picture8 = Tensor
+        Batch = Chroma = Code = Level = Lightness = Mosaic = Picture8 = Tensor
     else:
         Batch = Float[Tensor, "b c h w"]
         """Pictures, values in [0, 1] unless a docstring says otherwise."""
+        Chroma = Float[Tensor, "b 2 h w"]
+        """Cb and Cr, each in [-0.5, 0.5]."""
         Code = Float[Tensor, "b k"]
         """Latent vectors."""
         Level = Float[Tensor, " b"]
         """Standard deviation of each picture's noise, on the scale of [0, 1] pixels (grey levels / 255)."""
+        Lightness = Float[Tensor, "b 1 h w"]
+        """Pictures without colour, values in [0, 1]."""
+        Mosaic = Float[Tensor, "b 1 h w"]
+        """One value a pixel, of the colour that a camera's sensor sees there."""
         Picture8 = UInt8[Tensor, "_c _h _w"]
         """One picture as training data keeps it, `c h w`; others beside it may have other sizes."""
 
@@ -48,6 +57,8 @@ class Needs:
     level: whether it must be told the noise level.
     size: (height, width) where it takes that one size alone; None where it takes any.
     latent: length of its code; None where it has none that can be decoded.
+    whole: side in pixels of a square as large as the picture that it is shown, because it must see all of one at once;
+    0 where it doesn't, or takes one size alone.
     low_precision: whether it may run in bf16, because what it computes is small beside what it is added to.
     """
 
@@ -57,6 +68,7 @@ class Needs:
     level: bool = False
     size: tuple[int, int] | None = None
     latent: int | None = None
+    whole: int = 0
     low_precision: bool = False
 
 
@@ -79,6 +91,18 @@ class Restorer(Network, Protocol):
 
 @runtime_checkable
 class Sampler(Network, Protocol):
-    """Draws pictures: a code from the prior, standard normal at temperature 1, decoded to pixels."""
+    """Draws pictures: a code from the prior, decoded to pixels. `prior` is None where that is the standard normal."""
+
+    @property
+    def prior(self) -> Any: ...
 
     def decode(self, code: Code) -> Batch: ...
+
+
+@runtime_checkable
+class Rebuilder(Network, Protocol):
+    """Knows a picture by its code: what is lost on the way there and back is what it has not learned."""
+
+    def code(self, x: Batch) -> Code: ...
+
+    def reconstruct(self, x: Batch) -> Batch: ...

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,13 @@ def middle_code(title: str, loaded: Loaded) -> tuple[Kind, int, np.ndarray]:
     return Kind(title, "decode"), height * width, np.zeros(loaded.needs.latent or 0, np.float32)
 
 
+def grey_whole(title: str, loaded: Loaded, task: str) -> tuple[Kind, int, np.ndarray]:
+    """A picture of the one size that the model takes."""
+    height, width = loaded.needs.size or (1, 1)
+    tile = np.full((height, width, loaded.needs.channels), 128, np.uint8)
+    return Kind(title, task, tile.shape), height * width, tile
+
+
 def restore_batch(loaded: Loaded, payloads: list[tuple[np.ndarray, float]]) -> list[np.ndarray | NotFinite]:
     """(tile `h w c`, noise level) each -> restored tiles."""
     tiles = np.stack([tile for tile, _ in payloads])
@@ -111,17 +119,65 @@ def decode_batch(loaded: Loaded, payloads: list[np.ndarray]) -> list[np.ndarray 
     return pieces(*loaded.session.decode(np.stack(payloads)))
 
 
+def reconstruct_batch(loaded: Loaded, payloads: list[np.ndarray]) -> list[np.ndarray | NotFinite]:
+    """Tiles `h w c` -> what the model makes of their codes, in its own channels."""
+    return pieces(*loaded.session.reconstruct(np.stack(payloads)))
+
+
+def encode_batch(loaded: Loaded, payloads: list[np.ndarray]) -> list[np.ndarray | NotFinite]:
+    """Tiles `h w c` -> codes."""
+    return pieces(*loaded.session.encode(np.stack(payloads)))
+
+
+def colorize_batch(loaded: Loaded, payloads: list[np.ndarray]) -> list[np.ndarray | NotFinite]:
+    """Whole pictures `h w 1` or `h w 3` -> the same in colour, `h w 3`."""
+    answers = [loaded.session.colorize(picture) for picture in payloads]
+    return [answer if finite else NotFinite() for answer, finite in answers]
+
+
+def grey_picture(title: str, loaded: Loaded) -> tuple[Kind, int, np.ndarray]:
+    """A picture of the size that the model works at."""
+    picture = np.full((loaded.needs.whole, loaded.needs.whole, 1), 128, np.uint8)
+    return Kind(title, "colorize"), painting_cost(loaded, *picture.shape[:2]), picture
+
+
+def painting_cost(loaded: Loaded, height: int, width: int) -> int:
+    """Pixels to compute for colorizing a picture: those that the network sees, and a share for each of the picture's
+    own, which are brought to its size and back."""
+    return loaded.needs.whole**2 + height * width // 16
+
+
+def by_pixels(engine: Engine, kind: Kind) -> int:
+    """As many tiles as the budget of pixels holds."""
+    return max(1, engine.batch_pixels // (kind.shape[0] * kind.shape[1]))
+
+
 def pieces(answers: np.ndarray, finite: np.ndarray) -> list[np.ndarray | NotFinite]:
     """Each answer, or what went wrong with it: one that is not finite harms none that shares its batch."""
     return [answer if good else NotFinite() for answer, good in zip(answers, finite, strict=True)]
 
 
-TASKS: dict[str, Callable[[Loaded, list[Any]], list[Any]]] = {"restore": restore_batch, "decode": decode_batch}
-CAPACITIES: dict[str, Callable[[Engine, Kind], int]] = {
-    "restore": lambda engine, kind: max(1, engine.batch_pixels // (kind.shape[0] * kind.shape[1])),
-    "decode": lambda engine, kind: inference.DECODE_BATCH,
+TASKS: dict[str, Callable[[Loaded, list[Any]], list[Any]]] = {
+    "restore": restore_batch,
+    "decode": decode_batch,
+    "reconstruct": reconstruct_batch,
+    "encode": encode_batch,
+    "colorize": colorize_batch,
 }
-EXAMPLES: dict[str, Callable[[str, Loaded], tuple[Kind, int, Any]]] = {"restore": grey_tile, "decode": middle_code}
+CAPACITIES: dict[str, Callable[[Engine, Kind], int]] = {
+    "restore": by_pixels,
+    "decode": lambda engine, kind: inference.DECODE_BATCH,
+    "reconstruct": by_pixels,
+    "encode": by_pixels,
+    "colorize": lambda engine, kind: 1,
+}
+EXAMPLES: dict[str, Callable[[str, Loaded], tuple[Kind, int, Any]]] = {
+    "restore": grey_tile,
+    "decode": middle_code,
+    "reconstruct": partial(grey_whole, task="reconstruct"),
+    "encode": partial(grey_whole, task="encode"),
+    "colorize": grey_picture,
+}
 
 
 def use_cores(count: int) -> None:

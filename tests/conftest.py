@@ -21,7 +21,7 @@ from PIL import Image
 from models import checkpoints
 from models.autoencoder import AutoencoderConfig
 from models.checkpoints import Description
-from models.recipes import RECIPES, built
+from models.recipes import RECIPES, asks_of, built
 from models.unet import UNetConfig
 from models.vae import VAEConfig
 
@@ -58,14 +58,20 @@ def two_threads() -> None:
 @pytest.fixture(scope="session")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shelf with one small untrained model of each architecture."""
-    folder = tmp_path_factory.mktemp("shelf")
-    for name, (recipe, config) in TINY.items():
+    return stocked(tmp_path_factory.mktemp("shelf"), TINY)
+
+
+def stocked(folder: Path, models: dict[str, tuple[str, Any]]) -> Path:
+    """A shelf with small untrained models: (recipe, config) by name."""
+    for name, (recipe, config) in models.items():
         row = RECIPES[recipe]
         torch.manual_seed(1)
         network = built(row.architecture, config)
         for parameter in network.parameters():
             parameter.data += 0.02 * torch.randn_like(parameter)
-        described = Description(name, "1", recipe, row.architecture, row.asks, asdict(config))
+        if getattr(config, "mixture", 0):
+            network.fit_prior(torch.randn(40, config.code), seed=0)
+        described = Description(name, "1", recipe, row.architecture, asks_of(row, network), asdict(config))
         checkpoints.save(folder / name, described, network.state_dict())
     return folder
 

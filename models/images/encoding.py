@@ -19,28 +19,43 @@ _JPEG_EXIF = 65_533
 _CLEAR = 255
 """The palette index of a GIF's transparent pixels."""
 
+_ANIMATED = "webp"
+"""The one format that is written with several frames."""
+
+_FRAME = 120
+"""Milliseconds that a frame is shown."""
+
+_MAX_FRAMES = 1024
+
 
 def write(
-    picture: Picture, format: str, *, quality: int = 90, effort: int | None = None, metadata: bytes | None = None
+    picture: Picture,
+    format: str,
+    *,
+    quality: int = 90,
+    effort: int | None = None,
+    metadata: bytes | None = None,
+    frames: int = 1,
 ) -> bytes:
     """Encodes a picture as one of `FORMATS`; the same arguments give the same bytes.
 
     quality: 1 to 100 for JPEG, WebP and AVIF; WebP at 100 is lossless.
     effort: 0 (quick) to 9 (small file); left out, what serves a waiting client best. JPEG, BMP and GIF pay it no heed.
     metadata: EXIF from `exif_of`; left out where the format has no place for it (BMP, GIF, or JPEG past 64 kB).
+    frames: 1 to 1024 pictures that stand one above another in this one, shown in turn without end; WebP alone.
 
     The colour profile is kept where the format has a place for it and the file's colours are those it speaks of. Where
     a format holds no alpha the picture is laid over white; where it holds no 16 bits, samples are rounded to 8. GIF
     gets 256 colours at most, and a pixel of it is transparent or not. Raises UnsupportedFormat, PictureTooLarge where
-    the format cannot hold the size, and ValueError where quality or effort is out of range.
+    the format cannot hold the size, and ValueError where quality, effort or frames are out of range.
     """
     if format not in FORMATS:
         raise UnsupportedFormat
     if not 1 <= quality <= 100 or effort not in (None, *range(10)):
         raise ValueError("quality is 1 to 100, effort 0 to 9")
-    form = FORMATS[format]
-    if max(picture.width, picture.height) > form.max_side:
-        raise PictureTooLarge(picture.width, picture.height, form.max_side**2, form.max_side)
+    form, height = FORMATS[format], _frame_height(picture, format, frames)
+    if max(picture.width, height) > form.max_side:
+        raise PictureTooLarge(picture.width, height, form.max_side**2, form.max_side)
     if form.deep and (picture.depth == 16 or format == "tiff"):
         samples = _samples(picture.pixels, picture.alpha)
         return _CONTAINERS[format](samples, _profile(picture, samples.shape[2]), metadata, effort)
@@ -50,8 +65,26 @@ def write(
     profile = _profile(picture, len(image.getbands()))
     kept = {key: value for key, value in (("icc_profile", profile), ("exif", metadata)) if value}
     stream = BytesIO()
-    image.save(stream, form.label, **_OPTIONS[format](quality, effort), **kept)
+    first, *others = _cut(image, height)
+    shown = {"save_all": True, "append_images": others, "duration": _FRAME, "loop": 0} if others else {}
+    first.save(stream, form.label, **_OPTIONS[format](quality, effort), **kept, **shown)
     return stream.getvalue()
+
+
+def _frame_height(picture: Picture, format: str, frames: int) -> int:
+    """In pixels. Raises ValueError where the picture is no such strip of frames."""
+    if frames > 1 and format != _ANIMATED:
+        raise ValueError(f"only {_ANIMATED} is written with several frames")
+    if not 1 <= frames <= _MAX_FRAMES or picture.height % frames:
+        raise ValueError(f"frames are 1 to {_MAX_FRAMES}, all of one height")
+    return picture.height // frames
+
+
+def _cut(strip: Image.Image, height: int) -> list[Image.Image]:
+    """The frames of a strip; a picture of that height as it is."""
+    if strip.height == height:
+        return [strip]
+    return [strip.crop((0, top, strip.width, top + height)) for top in range(0, strip.height, height)]
 
 
 def _png(_: int, effort: int | None) -> dict[str, Any]:

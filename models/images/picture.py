@@ -8,6 +8,10 @@ Pixels = np.ndarray
 """Samples as they were coded: `h w c`, uint8 or uint16."""
 
 
+_BAND = 1 << 20
+"""Pixels that are computed with at a time."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """How large a picture may be.
@@ -67,6 +71,19 @@ class Picture:
     @property
     def height(self) -> int:
         return self.pixels.shape[0]
+
+    @property
+    def on_white(self) -> Pixels:
+        """The pixels as they look on white paper, a band of rows at a time."""
+        if self.alpha is None:
+            return self.pixels
+        white, rows = np.iinfo(self.pixels.dtype).max, max(1, _BAND // self.width)
+        seen = np.empty_like(self.pixels)
+        for top in range(0, self.height, rows):
+            band = slice(top, top + rows)
+            share = self.alpha[band, :, None] / np.float32(white)
+            seen[band] = (share * self.pixels[band] + (1 - share) * white).round()
+        return seen
 
     @property
     def depth(self) -> int:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SAMPLES
+from conftest import SAMPLES, scene
 from PIL import Image
 
-from models import cli, images
+from models import checkpoints, cli, images
 from models.cli import main
+from models.colour import LUMA
+from models.recipes import RECIPES
 
 
 def run(shelf: Path, *words: object) -> int:
@@ -28,6 +30,86 @@ def test_train_then_sample(photographs: Path, tmp_path: Path, capsys: pytest.Cap
     assert {"mine@1", "mine@2"} <= {row["title"] for row in json.loads(capsys.readouterr().out)}
     assert run(shelf, "sample", tmp_path / "grid.png", "--model", "mine", "-n", 4) == 0
     assert images.inspect((tmp_path / "grid.png").read_bytes()).width == 30
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a user's own pictures of odd sizes, in colour, grey, and partly transparent."""
+    folder = tmp_path_factory.mktemp("mixed")
+    for number, (height, width) in enumerate([(33, 21), (17, 50), (64, 9), (25, 25)]):
+        Image.fromarray(scene(height, width, number)).save(folder / f"{number}.png")
+    Image.fromarray(scene(31, 29, 7)).convert("L").save(folder / "grey.png")
+    Image.fromarray(np.dstack([scene(20, 31, 8), scene(20, 31, 9)[..., 0]])).save(folder / "clear.png")
+    return folder
+
+
+WORDS = {
+    "sample": lambda shelf, pictures, out: ["sample", out / "sample.png", "-n", 3, "--seed", 1],
+    "denoise": lambda shelf, pictures, out: ["denoise", pictures / "3.png", out / "denoise.png"],
+    "reconstruct": lambda shelf, pictures, out: ["reconstruct", pictures, out / "rebuilt"],
+    "encode": lambda shelf, pictures, out: ["encode", pictures / "1.png"],
+    "colorize": lambda shelf, pictures, out: ["colorize", pictures, out / "coloured"],
+}
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+def test_every_recipe_is_trained_on_a_folder_of_any_pictures_and_answers(
+    recipe: str, mixed: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    side = 8 if recipe == "photo" else 25 if "denoise" in recipe else 16
+    train = ["train", recipe, "--data", mixed, "--name", "mine", "--steps", 3, "--batch", 3, "--size", side]
+    train += ["--set", "widths=[4, 8]", "--compile", "off", "--quiet"]
+    train += ["--set", "blocks=1"] if recipe == "photo" else []
+    assert run(tmp_path, *train) == 0
+    described = checkpoints.load(tmp_path / "mine").description
+    assert described.training["skipped_steps"] == 0
+    weights = checkpoints.load(tmp_path / "mine").network.state_dict()
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+    capsys.readouterr()
+    for ask in described.asks:
+        if ask in WORDS:
+            words = WORDS[ask](tmp_path, mixed, tmp_path)
+            assert run(tmp_path, *words, "--model", "mine") == 0, capsys.readouterr().err
+    for path in tmp_path.glob("*/*.png"):
+        found, given = (images.inspect(one.read_bytes()) for one in (path, mixed / path.name))
+        wanted = (side, side) if path.parent.name == "rebuilt" else (given.width, given.height)
+        assert (found.width, found.height) == wanted
+
+
+def test_what_a_network_has_no_code_for_is_not_asked(shelf: Path, photographs: Path, tmp_path: Path, capsys):
+    assert run(shelf, "reconstruct", photographs / "a.png", tmp_path / "b.png", "--model", "tiny-denoise") == 1
+    assert "can't reconstruct; it can: denoise" in capsys.readouterr().err
+
+
+def test_a_code_is_printed_as_json_with_how_the_picture_was_fitted(shelf: Path, photographs: Path, capsys):
+    assert run(shelf, "encode", photographs / "a.png", "--model", "tiny-vae") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["model"] == "tiny-vae@1"
+    assert len(answer["code"]) == 5
+    assert answer["zeros"] == 0
+    assert answer["fitted"] == {"given": [32, 40], "size": [12, 10], "top": 2, "left": 0, "height": 8, "width": 10}
+
+
+def test_a_colorized_picture_keeps_its_size_depth_lightness_and_transparency(mixed: Path, tmp_path: Path):
+    train = ["train", "colorize", "--data", mixed, "--name", "mine", "--steps", 1, "--batch", 1, "--size", 16]
+    assert run(tmp_path, *train, "--set", "widths=[4, 8]", "--compile", "off", "--quiet") == 0
+    grey = np.random.default_rng(0).integers(0, 65536, (21, 40, 1)).astype(np.uint16)
+    alpha = np.random.default_rng(1).integers(0, 65536, (21, 40)).astype(np.uint16)
+    (tmp_path / "in.png").write_bytes(images.write(images.Picture(grey, alpha), "png"))
+    assert run(tmp_path, "colorize", tmp_path / "in.png", tmp_path / "out.png", "--model", "mine") == 0
+    answer = images.read((tmp_path / "out.png").read_bytes())
+    assert (answer.pixels.shape, answer.pixels.dtype) == ((21, 40, 3), np.uint16)
+    assert np.array_equal(answer.alpha, alpha)
+    assert np.abs(answer.pixels @ np.array(LUMA) - grey[..., 0]).max() <= 0.51
+
+
+def test_the_objective_is_told_on_the_command_line(photographs: Path, tmp_path: Path, capsys):
+    train = ["train", "vae", "--data", photographs, "--name", "mine", "--steps", 1, "--batch", 2, "--size", 12]
+    train += ["--set", "widths=[4]", "--compile", "off", "--quiet", "--objective", "beta=0.5"]
+    assert run(tmp_path, *train) == 0
+    assert "beta=0.5" in checkpoints.load(tmp_path / "mine").description.training["objective"]
+    assert run(tmp_path, *train, "--objective", "gamma=1") == 1
+    assert "no setting 'gamma'; it has: beta, free_bits" in capsys.readouterr().err
 
 
 def test_samples_in_a_folder_are_those_of_any_number(shelf: Path, tmp_path: Path):

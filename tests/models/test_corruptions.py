@@ -2,10 +2,19 @@ import pytest
 import torch
 from torch import Generator
 
-from models.corruptions import Dropout, Gaussian, Nothing, OneOf, Poisson, SaltPepper
+from models.colour import luma
+from models.corruptions import Dropout, Gaussian, Grey, Mixture, Nothing, OneOf, Poisson, SaltPepper, Spoilt
 
 GREY = torch.full((2, 3, 96, 96), 0.5)
-ALL = [Nothing(), Gaussian(), Poisson(), Dropout(), SaltPepper(), OneOf((Dropout(), Gaussian()))]
+ALL = [
+    Nothing(),
+    Gaussian(),
+    Poisson(),
+    Dropout(),
+    SaltPepper(),
+    OneOf((Dropout(), Gaussian())),
+    Mixture((Dropout(), Gaussian()), (1.0, 3.0)),
+]
 
 
 def seeded(seed: int = 0) -> Generator:
@@ -75,7 +84,35 @@ def test_one_of_spoils_each_picture_one_way():
     assert kinds == {0.0, 0.5}
 
 
+def test_a_mixture_spoils_by_chance():
+    pixels = Mixture((Nothing(), Dropout(1.0, 1.0)), (3.0, 1.0))(
+        GREY[:1, :, :8, :8].repeat(800, 1, 1, 1), seeded()
+    ).pixels
+    assert float((pixels.flatten(1).amax(1) == 0).float().mean()) == pytest.approx(0.25, abs=0.05)
+
+
+def test_a_mixture_wants_a_chance_for_each():
+    with pytest.raises(ValueError, match="2 corruptions can't have 1 chances"):
+        Mixture((Nothing(), Dropout()), (1.0,))
+
+
+def test_what_is_to_be_restored_is_the_clean_batch_unless_said_otherwise():
+    def brightened(clean, generator):
+        return Spoilt(clean, clean.new_zeros(len(clean)), clean + 0.25)
+
+    spoilt = OneOf((Nothing(), brightened))(GREY.repeat(20, 1, 1, 1), seeded())
+    assert {float(one.mean()) for one in spoilt.target(GREY.repeat(20, 1, 1, 1))} == {0.5, 0.75}
+    assert Nothing()(GREY, seeded()).target(GREY) is GREY
+
+
 def colourful() -> torch.Tensor:
     picture = GREY[0].clone()
     picture[0] -= 0.1
     return picture
+
+
+def test_without_colour_lightness_is_left():
+    clean = torch.rand(2, 3, 4, 5)
+    spoilt = Grey()(clean, Generator())
+    assert torch.equal(spoilt.pixels, luma(clean))
+    assert torch.equal(spoilt.target(clean), clean)

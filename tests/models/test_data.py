@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Generator
 
 from models import data
-from models.data import Crops, DataError, Pictures, Wholes
+from models.data import Crops, DataError, Pictures, Wholes, short_side
 
 
 def test_a_folder_is_read_with_the_folders_below_it(photographs: Path):
@@ -216,3 +216,15 @@ def test_whole_pictures_are_scaled_to_cover_and_cut_to_their_middle():
 def write_idx(path: Path, count: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (count, 4, 3), np.uint8)
     path.write_bytes(gzip.compress(b"\x00\x00\x08\x03" + struct.pack(">3I", count, 4, 3) + pixels.tobytes()))
+
+
+@pytest.mark.parametrize("size", [(40, 30), (7, 300), (200, 210)])
+def test_framed_crops_are_nearly_all_of_a_picture_and_stay_upright(size: tuple[int, int]):
+    picture = torch.zeros(3, *size, dtype=torch.uint8)
+    picture[:, : size[0] // 2] = 200  # sky
+    crops = Crops.framed(Pictures([picture], [picture]), 20, 22)
+    assert all(short_side(p) == 22 and max(p.shape) <= 66 for p in crops.pictures.train)
+    drawn = crops.draw(8, Generator().manual_seed(0))
+    assert drawn.shape == (8, 3, 20, 20)
+    assert (drawn[:, :, 0] > drawn[:, :, -1]).all()
+    assert next(crops.held_out()).shape[2:] >= (20, 20)

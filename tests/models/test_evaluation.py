@@ -3,10 +3,12 @@ from shutil import copytree
 
 import pytest
 import torch
-from conftest import SAMPLES
+from conftest import SAMPLES, scene
+from PIL import Image
 
-from models import checkpoints, data, evaluation, inference
+from models import checkpoints, data, evaluation, inference, training
 from models.catalog import SHIPPED, Catalog
+from models.colour import chroma
 from models.inference import Session
 
 
@@ -21,6 +23,65 @@ def test_every_model_is_measured_and_gets_a_card(name: str, shelf: Path, photogr
     assert name in card
     assert "denoir evaluate" in card
     assert (folder / "sheet.png").stat().st_size > 100
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("colours")
+    for number, (height, width) in enumerate([(40, 33), (25, 61), (32, 32)]):
+        Image.fromarray(scene(height, width, number)).save(folder / f"{number}.png")
+    return folder
+
+
+def trained(recipe: str, pictures: Path, folder: Path, **config: object) -> Path:
+    asked = {
+        "steps": 3,
+        "batch": 4,
+        "size": 16,
+        "compile": "off",
+        "quiet": True,
+        "config": {"widths": [4, 8], **config},
+    }
+    plan = training.plan_for(recipe, data=pictures, name="mine", state=folder / "state", **asked)
+    training.train(plan, folder / "mine")
+    return folder / "mine"
+
+
+@pytest.mark.parametrize("recipe", ["dropout", "sparse"])
+def test_autoencoders_are_measured_by_codes_whole_and_with_gaps(recipe: str, colours: Path, tmp_path: Path):
+    report = evaluation.evaluate(trained(recipe, colours, tmp_path, code=30), colours, device="cpu")
+    assert [row["code zeroed"] for row in report.table] == ["none", "10%", "30%", "50%"]
+    assert report.figures["code"] == 30
+    assert 0 <= report.figures["zeros"] <= 1
+    assert 0 <= report.figures["dead_units"] <= 30
+    assert report.figures["MSE"] == report.table[0]["MSE"] > 0
+
+
+def test_what_a_code_has_in_zeros_and_dead_units_is_counted(tmp_path: Path, colours: Path):
+    folder = trained("sparse", colours, tmp_path, code=30)
+    model = checkpoints.load(folder)
+    weights = model.network.state_dict()
+    weights["threshold"][:6], weights["threshold"][6:] = 1e9, -1e9
+    checkpoints.save(folder, model.description, weights)
+    figures = evaluation.evaluate(folder, colours, device="cpu").figures
+    assert (figures["dead_units"], figures["zeros"]) == (6, 0.2)
+
+
+def test_a_colorizer_is_measured_beside_no_colour_and_the_best_tint(colours: Path, tmp_path: Path):
+    report = evaluation.evaluate(trained("colorize", colours, tmp_path), colours, device="cpu")
+    scores = {row["colours"]: float(row["chroma RMS"]) for row in report.table}
+    assert list(scores) == ["no colour", "best constant tint", "expected colour", "as answered"]
+    assert scores["best constant tint"] <= scores["no colour"]
+    true = torch.cat([chroma(evaluation.as_floats(p[None])).flatten(2) for p in data.test_part(colours)], 2)
+    assert scores["no colour"] == pytest.approx(255 * float((true**2).mean().sqrt()), rel=0.01)
+    assert scores["best constant tint"] == pytest.approx(255 * float(true.var(2, correction=0).mean().sqrt()), rel=0.01)
+
+
+def test_the_divergence_of_each_dimension_and_the_active_ones_are_told(shelf: Path, photographs: Path, tmp_path: Path):
+    report = evaluation.evaluate(copytree(shelf / "tiny-vae", tmp_path / "tiny-vae"), photographs, device="cpu")
+    assert len(report.table) == report.figures["latent"] == 5
+    assert sum(float(row["KL"]) for row in report.table) == pytest.approx(report.figures["rate"], rel=1e-3)
+    assert 0 <= report.figures["active_units"] <= 5
 
 
 def test_only_what_ships_is_under_our_licence(shelf: Path, monkeypatch: pytest.MonkeyPatch):

@@ -6,10 +6,17 @@ import pytest
 import torch
 
 from models import checkpoints, inference
+from models.autoencoder import Autoencoder, AutoencoderConfig
+from models.colorizer import Colorizer, ColorizerConfig
+from models.colour import LUMA
+from models.compiled import Compiled
 from models.inference import NotFinite, Session, WrongSize
+from models.letterbox import CannotFit
 from models.restore import Tiling
 from models.sampling import draw_codes
+from models.sparse import SparseAutoencoder, SparseConfig
 from models.types import Needs
+from models.vae import VAE, VAEConfig
 
 
 class Doubled(torch.nn.Module):
@@ -102,6 +109,136 @@ def test_a_decoded_picture_does_not_depend_on_what_shares_its_batch(shelf: Path)
     assert together.shape == (16, 12, 10, 1)
     for start in range(16):
         assert np.array_equal(inference.decode_codes(session, codes[start:]), together[start:])
+
+
+REBUILDERS = {
+    "autoencoder": lambda channels: Autoencoder(AutoencoderConfig(channels, 12, 10, (4, 8), code=6)),
+    "vae": lambda channels: VAE(VAEConfig(channels, 12, 10, (4, 8), latent=5)),
+}
+
+
+@pytest.fixture(params=sorted(REBUILDERS))
+def rebuilder(request: pytest.FixtureRequest) -> Session:
+    torch.manual_seed(3)
+    return Session(REBUILDERS[request.param](3), CPU)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("given", [1, 3])
+def test_pictures_are_encoded_and_rebuilt_by_their_codes(rebuilder: Session, dtype: Any, given: int):
+    tiles = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (3, 12, 10, given)).astype(dtype)
+    codes, finite = rebuilder.encode(tiles)
+    assert codes.shape == (3, rebuilder.needs.latent)
+    assert codes.dtype == np.float32
+    pictures, also = rebuilder.reconstruct(tiles)
+    assert finite.all()
+    assert also.all()
+    assert (pictures.shape, pictures.dtype) == ((3, 12, 10, 3), np.uint8)
+    assert np.abs(pictures.astype(int) - inference.decode_codes(rebuilder, codes)).max() <= 1
+    assert all(isinstance(program, Compiled) for program in rebuilder.programs.values())
+
+
+def test_a_later_answer_leaves_an_earlier_one_as_it_is(rebuilder: Session):
+    black, white = (np.full((1, 12, 10, 3), value, np.uint8) for value in (0, 255))
+    first = rebuilder.encode(black)[0]
+    kept = first.copy()
+    rebuilder.encode(white)
+    assert np.array_equal(first, kept)
+
+
+def test_a_grey_network_knows_a_colour_picture_by_its_lightness():
+    session = Session(REBUILDERS["vae"](1), CPU)
+    red = np.zeros((1, 12, 10, 3), np.uint8)
+    red[..., 0] = 200
+    as_grey = np.full((1, 12, 10, 1), 60, np.uint8)
+    assert np.array_equal(session.encode(red)[0], session.encode(as_grey)[0])
+    assert session.reconstruct(red)[0].shape == (1, 12, 10, 1)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (12, 10), (50, 61), (300, 40)])
+def test_pictures_of_any_size_are_fitted_and_it_is_said_how(rebuilder: Session, size: tuple[int, int]):
+    picture = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    rebuilt, placement = inference.reconstructed(rebuilder, picture)
+    assert rebuilt.shape == (12, 10, 3)
+    code, also = inference.encoded(rebuilder, picture)
+    assert code.shape == (rebuilder.needs.latent,)
+    assert placement == also
+    assert placement.given == size
+    with pytest.raises(CannotFit):
+        inference.encoded(rebuilder, np.zeros((1, 400, 1), np.uint8))
+
+
+def test_what_is_not_finite_is_told_of_that_picture_alone(rebuilder: Session):
+    for parameter in rebuilder.network.encoder.parameters():
+        parameter.data *= 1e9
+    tiles = np.stack([np.zeros((12, 10, 3), np.uint8), np.full((12, 10, 3), 255, np.uint8)])
+    rebuilder.network.encoder.convolutions[0].bias.data.zero_()
+    rebuilder.network.encoder.convolutions[0].weight.data.fill_(float("inf"))
+    for answer, finite in (rebuilder.encode(tiles), rebuilder.reconstruct(tiles)):
+        assert len(answer) == 2
+        assert not finite.any()
+
+
+def test_codes_of_a_seed_are_drawn_by_the_session(rebuilder: Session):
+    latent = rebuilder.needs.latent or 0
+    assert np.array_equal(rebuilder.draw(7, 2, 3, 0.5), draw_codes(latent, 7, 2, 3, 0.5))
+
+
+@pytest.fixture(scope="module")
+def colorizer() -> Session:
+    torch.manual_seed(3)
+    network = Colorizer(ColorizerConfig(side=24, widths=(4, 8), bins=5, temperature=0.1))
+    for parameter in network.parameters():
+        parameter.data *= 2
+    return Session(network, CPU)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (61, 50), (300, 400)])
+def test_a_grey_picture_of_any_size_gets_colours_and_keeps_its_lightness(colorizer: Session, size: tuple, dtype: Any):
+    grey = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (*size, 1)).astype(dtype)
+    answer, finite = colorizer.colorize(grey)
+    assert finite
+    assert (answer.shape, answer.dtype) == ((*size, 3), dtype)
+    assert np.abs(answer @ np.array(LUMA) - grey[..., 0]).max() <= 0.51
+    assert isinstance(colorizer.program("colorize"), Compiled)
+
+
+def test_of_a_colour_picture_the_lightness_alone_counts(colorizer: Session):
+    colours = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    grey = inference.in_channels(colours[None], 1)[0]
+    answer, as_grey = inference.colorized(colorizer, colours), inference.colorized(colorizer, grey)
+    assert np.abs(answer @ np.array(LUMA) - colours @ np.array(LUMA)).max() <= 0.51
+    assert np.abs(answer.astype(int) - as_grey).max() <= 3
+    assert np.ptp(answer.astype(int), axis=2).max() > 0
+
+
+def test_colours_that_are_not_finite_are_told_and_not_shown():
+    network = Colorizer(ColorizerConfig(side=24, widths=(4, 8), bins=5))
+    network.tail.bias.data.fill_(float("nan"))
+    with pytest.raises(NotFinite):
+        inference.colorized(Session(network, CPU), np.zeros((9, 9, 1), np.uint8))
+
+
+def test_exact_zeros_of_a_sparse_code_stay_exact():
+    torch.manual_seed(3)
+    network = SparseAutoencoder(SparseConfig(1, 12, 10, (4, 8), code=50))
+    tiles = np.random.default_rng(0).integers(0, 256, (64, 12, 10, 1), np.uint8)
+    network(torch.from_numpy(tiles).permute(0, 3, 1, 2) / 255)
+    session = Session(network, CPU)
+    codes, finite = session.encode(tiles)
+    assert finite.all()
+    assert isinstance(session.program("encode"), Compiled)
+    assert codes.min() == 0
+    assert (codes == 0).mean() > 0.5
+
+
+def test_codes_of_a_mixture_are_drawn_from_it():
+    network = Autoencoder(AutoencoderConfig(1, 12, 10, (4, 8), code=6, mixture=2))
+    network.fit_prior(torch.randn(40, 6) + 7, seed=0)
+    session = Session(network, CPU)
+    assert session.draw(1, 0, 50).mean() == pytest.approx(7, abs=0.5)
+    assert np.array_equal(session.draw(1, 0, 50)[20:], session.draw(1, 20, 30))
 
 
 def test_a_device_that_is_not_there_is_refused():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from models.layers import Decoder, Encoder, Residual, grid, residuals, up_to_multiple
+from models.layers import Decoder, Encoder, Residual, flat_decoder, flat_encoder, grid, residuals, up_to_multiple
 
 
 def test_a_residual_block_adds_to_what_it_is_given():
@@ -23,6 +23,20 @@ def test_any_size_comes_back_from_the_code(size: tuple[int, int]):
     code = encoder(torch.rand(2, 3, *size))
     assert code.shape == (2, 6)
     assert decoder(code).shape == (2, 3, *size)
+
+
+def test_fully_connected_halves_are_two_layers_each():
+    encoder, decoder = flat_encoder(3, (9, 11), 16, 5), flat_decoder(3, (9, 11), 16, 5)
+    assert decoder(encoder(torch.rand(2, 3, 9, 11))).shape == (2, 3, 9, 11)
+    assert [tuple(w.shape) for w in encoder.parameters()][::2] == [(16, 297), (5, 16)]
+
+
+def test_dropout_falls_on_the_code_that_a_decoder_is_given():
+    decoder = Decoder(1, (8, 8), (4, 8), into=6, dropout=0.5).train()
+    seen: list[torch.Tensor] = []
+    decoder.linear.register_forward_hook(lambda layer, given, answer: seen.append(given[0]))
+    decoder(torch.ones(50, 6))
+    assert set(seen[0].unique().tolist()) == {0.0, 2.0}
 
 
 def test_dropout_drops_only_while_training():

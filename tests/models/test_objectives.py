@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import Generator
 
-from models.corruptions import Nothing
-from models.objectives import DISTANCES, Elbo, Restoration, bernoulli, divergence, gaussian, total
+from models.colorizer import ColorizerConfig
+from models.corruptions import Grey, Nothing, Spoilt
+from models.objectives import DISTANCES, Elbo, Restoration, Sparsity, Tint, bernoulli, divergence, gaussian, total
+from models.sparse import Rebuilt
 from models.vae import VAE, Inference, Posterior, VAEConfig
 
 
@@ -54,9 +56,49 @@ def test_distances_are_least_where_pictures_agree(name: str):
     assert DISTANCES[name](a, a) < DISTANCES[name](a, b)
 
 
+def test_a_sparse_code_costs_its_mean_size_at_the_price():
+    rebuilt = Rebuilt(torch.tensor([[0.0, 3.0], [1.0, 0.0]]), torch.zeros(2, 1, 4, 4), torch.tensor(0.1))
+    clean = torch.full((2, 1, 4, 4), 0.5)
+    parts = Sparsity()(lambda pixels, level: rebuilt, clean, Nothing()(clean, Generator()), Generator())
+    assert float(parts["distortion"]) == pytest.approx(0.25)
+    assert float(parts["sparsity"]) == pytest.approx(0.1)
+
+
+def test_a_tint_costs_the_nats_of_its_bins_and_counts_colours_for_more():
+    class Even(torch.nn.Module):
+        config = ColorizerConfig(bins=5)
+
+        def forward(self, grey: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(len(grey), 25, 2, 2)
+
+    clean = torch.rand(1, 3, 4, 4)
+    for emphasis in (0.0, 3.0):
+        parts = Tint(emphasis)(Even(), clean, Grey()(clean, Generator()), Generator())
+        assert float(parts["distortion"]) == pytest.approx(math.log(25), abs=1e-4)
+
+    class Grudging(Even):
+        """Gives colours no chance."""
+
+        def forward(self, grey: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(len(grey), 25, 2, 2).index_fill(1, torch.tensor(12), 9.0)
+
+    half_red = torch.full((1, 3, 4, 4), 0.5)
+    half_red[:, 0, :2] = 1.0
+    spoilt = Grey()(half_red, Generator())
+    plain, emphatic = (Tint(e)(Grudging(), half_red, spoilt, Generator())["distortion"] for e in (0.0, 3.0))
+    assert emphatic > plain
+
+
 def test_restoration_compares_with_the_clean_picture():
     clean = torch.rand(1, 1, 4, 4)
     spoilt = Nothing()(clean, Generator())
     assert Restoration("l2")(lambda pixels, level: pixels + 0.5, clean, spoilt, Generator())[
         "distortion"
     ] == pytest.approx(0.25)
+
+
+def test_restoration_compares_with_what_is_to_be_restored_where_that_is_another_picture():
+    clean = torch.rand(1, 1, 4, 4)
+    spoilt = Spoilt(clean, torch.zeros(1), clean + 0.5)
+    parts = Restoration("l2")(lambda pixels, level: pixels + 0.5, clean, spoilt, Generator())
+    assert parts["distortion"] == 0

@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch import Generator
 
-from models.recipes import ARCHITECTURES, RECIPES, SETTINGS, built, configured
+from models.autoencoder import Autoencoder, AutoencoderConfig
+from models.objectives import Elbo
+from models.recipes import ARCHITECTURES, RECIPES, SETTINGS, aimed, asks_of, built, configured
+from models.unet import UNet, UNetConfig
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
@@ -44,6 +47,24 @@ def test_a_setting_that_is_not_there_is_refused():
 def test_a_value_that_a_setting_can_not_take_is_refused(name: str, value: object):
     with pytest.raises(ValueError, match=f"{name} can't be"):
         configured("vae", {name: value})
+
+
+def test_what_a_network_can_be_asked_depends_on_its_code():
+    networks = [Autoencoder(AutoencoderConfig(widths=(4, 8), code=code, mixture=code and 3)) for code in (0, 8)]
+    asked = [asks_of(RECIPES["dropout"], network) for network in networks]
+    assert asked == [("reconstruct", "encode"), ("sample", "reconstruct", "encode", "decode")]
+    assert asks_of(RECIPES["photo"], UNet(UNetConfig(widths=(4, 8), blocks=1))) == ("denoise",)
+
+
+def test_an_objective_is_told_of_its_own_settings_alone():
+    assert aimed(Elbo(), {"beta": 2.5}) == Elbo(beta=2.5)
+    for values, said in [
+        ({"gamma": 1}, "beta, free_bits"),
+        ({"beta": "x"}, "number"),
+        ({"free_bits": -1}, "free_bits"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            aimed(Elbo(), values)
 
 
 def test_a_share_may_be_a_whole_number_but_not_a_number_of_blocks_below_nothing():

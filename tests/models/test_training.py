@@ -22,14 +22,14 @@ def plan(recipe: str, photographs: Path, tmp_path: Path, **values: Any) -> Plan:
     return training.plan_for(recipe, **(settings | values))
 
 
-@pytest.mark.parametrize("recipe", ["photo", "denoise", "dropout", "vae"])
+@pytest.mark.parametrize("recipe", ["photo", "denoise", "dropout", "sparse", "colorize", "vae"])
 def test_every_recipe_learns_from_a_folder_of_any_pictures(recipe: str, photographs: Path, tmp_path: Path):
     described = training.train(plan(recipe, photographs, tmp_path), tmp_path / "mine")
     assert described.training["steps"] == 6
     assert checkpoints.load(tmp_path / "mine").network.needs.channels == 3
 
 
-@pytest.mark.parametrize("recipe", ["vae", "dropout", "photo"])
+@pytest.mark.parametrize("recipe", ["vae", "dropout", "sparse", "colorize", "photo"])
 def test_a_resumed_run_is_the_run_that_was_not_interrupted(recipe: str, photographs: Path, tmp_path: Path):
     whole = plan(recipe, photographs, tmp_path)
     training.train(whole, tmp_path / "whole")
@@ -101,6 +101,60 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(photographs: Path, tmp
     trainer.step()
     assert trainer.progress.skipped == 1
     assert all(torch.equal(tensor, before[name]) for name, tensor in trainer.network.state_dict().items())
+
+
+def test_a_step_that_is_skipped_leaves_no_trace_in_running_means_and_prices(
+    photographs: Path, tmp_path: Path, monkeypatch
+):
+    trainer = Trainer(plan("sparse", photographs, tmp_path), data.load(photographs))
+    trainer.step()
+    before = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
+    real = trainer.parts
+    monkeypatch.setattr(trainer, "parts", lambda *args: {n: part * float("nan") for n, part in real(*args).items()})
+    trainer.step()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in trainer.network.state_dict().items())
+
+
+def test_the_price_of_a_sparse_code_moves_and_holds_the_target(tmp_path: Path):
+    pictures = tmp_path / "set.npz"
+    np.savez(pictures, train_images=np.random.default_rng(0).integers(0, 256, (80, 8, 8), np.uint8))
+    asked = plan("sparse", pictures, tmp_path, size=None, steps=80, batch=64, rate=3e-3)
+    trainer = Trainer(asked, data.load(pictures))
+    first = float(trainer.network.price)
+    for _ in range(80):
+        parts = trainer.step()
+    assert set(parts) == {"distortion", "sparsity"}
+    assert float(trainer.network.price) != first
+    code = trainer.network.code(trainer.drawn()[0])
+    assert 0.7 < float((code == 0).float().mean()) < 0.9
+
+
+def test_a_mixture_is_fitted_to_the_codes_when_training_ends(photographs: Path, tmp_path: Path):
+    described = training.train(plan("dropout", photographs, tmp_path), tmp_path / "mine")
+    assert described.asks == ("sample", "reconstruct", "encode", "decode")
+    prior = checkpoints.load(tmp_path / "mine").network.prior
+    assert prior.means.shape == (10, 128)
+    assert prior.weights.sum() == pytest.approx(1, abs=1e-4)
+    without = plan("dropout", photographs, tmp_path, state=tmp_path / "other", config={"widths": [4, 8], "mixture": 0})
+    assert "sample" not in training.train(without, tmp_path / "without").asks
+    assert checkpoints.load(tmp_path / "without").network.prior is None
+
+
+def test_the_objective_can_be_told_and_is_noted(photographs: Path, tmp_path: Path):
+    asked = plan("vae", photographs, tmp_path, aims={"beta": 4, "free_bits": 0.5})
+    trainer = Trainer(asked, data.load(photographs))
+    assert (trainer.objective.beta, trainer.objective.free_bits) == (4, 0.5)
+    assert "beta=4" in training.train(asked, tmp_path / "mine").training["objective"]
+    with pytest.raises(ValueError, match=r'aims was \{"beta": 4, "free_bits": 0\.5\} and is null'):
+        training.train(replace(asked, aims={}), tmp_path / "mine")
+
+
+def test_a_state_from_before_a_setting_was_there_is_gone_on_with(photographs: Path, tmp_path: Path, monkeypatch):
+    trainer = Trainer(plan("vae", photographs, tmp_path), data.load(photographs))
+    monkeypatch.setattr(training, "asdict", lambda one: {k: v for k, v in asdict(one).items() if k != "hidden"})
+    trainer.save()
+    monkeypatch.undo()
+    assert Trainer(plan("vae", photographs, tmp_path), data.load(photographs)).resume()
 
 
 def test_the_rate_warms_up_and_falls_to_nothing(photographs: Path, tmp_path: Path):
@@ -235,6 +289,12 @@ def test_a_folder_of_pictures_too_small_is_told_before_the_first_step(photograph
         ("vae", {"config": {"height": 5}}, "told by the pictures"),
         ("vae", {"config": {"likelihood": "bernoulli"}}, "told by the recipe"),
         ("vae", {"config": {"widths": 5}}, "widths can't be 5"),
+        ("vae", {"aims": {"beta": -1}}, "beta can't be -1"),
+        ("vae", {"aims": {"likelihood": "bernoulli"}}, "Elbo has no setting 'likelihood'"),
+        ("photo", {"aims": {"beta": 1}}, "Restoration has no setting 'beta'; it has: distance"),
+        ("dropout", {"config": {"code": 0}}, "a mixture is of codes"),
+        ("sparse", {"config": {"code": 0}}, "needs a code"),
+        ("colorize", {"config": {"side": 32}}, "told by --size"),
     ],
 )
 def test_a_plan_that_can_not_be_is_told(recipe: str, change: dict, said: str, photographs: Path, tmp_path: Path):
@@ -257,6 +317,12 @@ def test_weights_of_another_network_are_nothing_to_begin_with(change: dict, phot
     asked = plan(**({"recipe": "photo", "photographs": photographs, "tmp_path": tmp_path} | change))
     with pytest.raises(ValueError, match="can't start from mine@1"):
         Trainer(replace(asked, start_from=tmp_path / "first"), data.load(photographs))
+
+
+def test_pictures_without_colour_teach_no_colours(tmp_path: Path):
+    np.savez(tmp_path / "set.npz", train_images=np.zeros((3, 32, 32), np.uint8))
+    with pytest.raises(ValueError, match="these have none"):
+        Trainer(plan("colorize", tmp_path / "set.npz", tmp_path), data.load(tmp_path / "set.npz"))
 
 
 def test_the_highest_seed_can_be_drawn_from(photographs: Path, tmp_path: Path):

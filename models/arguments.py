@@ -1,0 +1,54 @@
+"""What may stand on the command line: text to values. Raises ArgumentTypeError or ValueError, which argparse tells."""
+
+import argparse
+import re
+
+SEED_BITS = 63
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def side(text: str) -> int:
+    """Pixels."""
+    return int(between(str(positive(text)), 1, 4096))
+
+
+def seed(text: str) -> int:
+    """A whole number of 63 bits."""
+    if not 0 <= (value := int(text)) < 2**SEED_BITS:
+        raise argparse.ArgumentTypeError(f"{text} is not within 0 and {2**SEED_BITS - 1}")
+    return value
+
+
+def device(text: str) -> str:
+    """A device by name; whether it is there is found out later."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text} is not auto, cpu, cuda or cuda:N")
+    return text
+
+
+def above_zero(text: str) -> float:
+    """A number above 0."""
+    return between(text, 1e-12, 1e12)
+
+
+def level(text: str) -> float:
+    """A noise level."""
+    return between(text, 0, 100)
+
+
+def temperature(text: str) -> float:
+    return between(text, 0, 2)
+
+
+def between(text: str, low: float, high: float) -> float:
+    """A finite number within bounds."""
+    value = float(text)
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text} is not within {low:g} and {high:g}")
+    return value

@@ -1,0 +1,121 @@
+from io import BytesIO
+
+import numpy as np
+import pytest
+from files import MAKER, SRGB, encoded, noise, scene
+from PIL import Image
+
+from models import images
+from models.images import FORMATS, Picture, PictureTooLarge, UnsupportedFormat
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (7, 5)])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_any_size_comes_back_as_it_was(form: str, shape: tuple[int, int], channels: int, dtype: type) -> None:
+    picture = Picture(noise(*shape, channels, dtype=dtype))
+    again = images.read(images.write(picture, form, quality=100))
+    assert again.pixels.shape[:2] == shape
+    assert again.alpha is None
+    assert again.depth == (picture.depth if FORMATS[form].deep else 8)
+    if FORMATS[form].deep:
+        assert np.array_equal(again.pixels, picture.pixels)
+    elif not FORMATS[form].lossy or form == "webp":
+        rounded = (picture.pixels.astype(int) + 128) // 257 if dtype == np.uint16 else picture.pixels
+        assert (again.pixels == rounded).all()
+
+
+@pytest.mark.parametrize("form", ["png", "webp", "tiff"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_alpha_is_put_back(form: str, channels: int, dtype: type) -> None:
+    picture = Picture(noise(6, 5, channels, dtype=dtype), noise(6, 5, dtype=dtype))
+    again = images.read(images.write(picture, form, quality=100))
+    assert again.alpha is not None
+    if FORMATS[form].deep or dtype == np.uint8:
+        assert (again.pixels == picture.pixels).all()
+        assert (again.alpha == picture.alpha).all()
+
+
+def test_where_there_is_no_alpha_the_paper_is_white() -> None:
+    alpha = np.array([[0, 255, 128]], np.uint8)
+    picture = Picture(np.full((1, 3, 3), 100, np.uint8), alpha)
+    assert images.read(images.write(picture, "bmp")).pixels[0, :, 0].tolist() == [255, 100, 177]
+    assert images.read(images.write(picture, "jpeg")).alpha is None
+
+
+def test_gif_is_transparent_or_not() -> None:
+    picture = Picture(np.full((1, 3, 3), 100, np.uint8), np.array([[0, 255, 128]], np.uint8))
+    again = images.read(images.write(picture, "gif"))
+    assert again.alpha is not None
+    assert again.alpha.tolist() == [[0, 255, 255]]
+    assert again.pixels[0, 1].tolist() == [100]
+
+
+def test_metadata_is_gone_and_the_profile_kept() -> None:
+    exif = Image.Exif()
+    exif[MAKER] = "Maker"
+    for form in ("jpeg", "png", "webp", "tiff"):
+        data = encoded(scene(), form, exif=exif, icc_profile=SRGB, xmp=b"<x:xmpmeta Secret/>", comment=b"Secret")
+        written = images.write(images.read(data), form)
+        assert b"Maker" not in written
+        assert b"Secret" not in written
+        assert Image.open(BytesIO(written)).info["icc_profile"] == SRGB
+
+
+def test_a_profile_is_kept_only_where_it_fits() -> None:
+    assert images.read(encoded(scene("L"), "PNG", icc_profile=SRGB)).profile is None
+    grey = Picture(noise(3, 3, 1), profile=SRGB[:16] + b"GRAY" + SRGB[20:])
+    assert images.read(images.write(grey, "png")).profile == grey.profile
+    assert "icc_profile" not in Image.open(BytesIO(images.write(grey, "webp"))).info
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+def test_the_same_picture_is_the_same_bytes(form: str) -> None:
+    picture = Picture(noise(30, 40, 3), noise(30, 40), SRGB)
+    assert images.write(picture, form) == images.write(picture, form)
+    assert images.format_of(images.write(picture, form, effort=9)) == form
+    assert images.format_of(images.write(picture, form, effort=0, quality=1)) == form
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("see_through", [False, True])
+def test_frames_are_shown_in_turn(channels: int, see_through: bool) -> None:
+    strip = noise(3 * 6, 8, channels)
+    alpha = noise(3 * 6, 8) if see_through else None
+    data = images.write(Picture(strip, alpha), "webp", quality=100, frames=3)
+    with Image.open(BytesIO(data)) as film:
+        assert (film.size, film.n_frames, film.info["loop"]) == ((8, 6), 3, 0)  # type: ignore[attr-defined]
+        for number in range(3):
+            film.seek(number)
+            frame = np.asarray(film.convert("RGBA"))
+            part = slice(6 * number, 6 * number + 6)
+            if alpha is None:
+                assert np.array_equal(frame[..., :3], np.broadcast_to(strip[part], (6, 8, 3)))
+            else:
+                assert np.array_equal(frame[..., 3], alpha[part])
+
+
+@pytest.mark.parametrize(("form", "frames"), [("png", 3), ("webp", 4), ("webp", 0), ("webp", 2048)])
+def test_what_is_no_strip_of_frames_is_refused(form: str, frames: int) -> None:
+    with pytest.raises(ValueError, match="frames"):
+        images.write(Picture(noise(max(18, frames), 8, 1)), form, frames=frames)
+
+
+def test_the_side_of_a_frame_is_bounded_and_not_the_strips() -> None:
+    strip = np.zeros((100 * 200, 1, 1), np.uint8)
+    assert images.write(Picture(strip), "webp", frames=100)
+    with pytest.raises(PictureTooLarge):
+        images.write(Picture(strip), "webp")
+
+
+def test_what_cannot_be_written() -> None:
+    picture = Picture(noise(2, 2, 3))
+    with pytest.raises(UnsupportedFormat):
+        images.write(picture, "pdf")
+    for wrong in ({"quality": 0}, {"quality": 101}, {"effort": 10}):
+        with pytest.raises(ValueError, match="quality is 1 to 100"):
+            images.write(picture, "png", **wrong)
+    with pytest.raises(PictureTooLarge, match="16,383"):
+        images.write(Picture(np.zeros((1, 16_384, 1), np.uint8)), "webp")
