@@ -166,11 +166,12 @@ class Decoders:
         quality: int = 90,
         effort: int | None = None,
         metadata: bytes | None = None,
+        frames: int = 1,
     ) -> bytes:
         """`images.write` in another process. Raises what that raises, and DecodeFailed."""
 
         def ask(channel: Channel, until: float) -> bytes:
-            options = {"quality": quality, "effort": effort}
+            options = {"quality": quality, "effort": effort, "frames": frames}
             head = {"task": "write", "picture": picture_head(picture), "format": format, "options": options}
             blobs = [*picture_blobs(picture), metadata or b""]
             channel.send(head | {"metadata": len(metadata or b"")}, *blobs, until=until)

@@ -20,6 +20,7 @@ from models.images import (
     UnsupportedFormat,
 )
 from models.inference import NotFinite, WrongSize
+from models.letterbox import CannotFit
 
 log = logging.getLogger("denoir")
 
@@ -33,8 +34,30 @@ class Problem(Exception):
         self.headers, self.members = headers or {}, members
 
 
-def missing_image(detail: str) -> Problem:
-    return Problem(422, "missing-image", detail, field="file")
+def invalid(parameter: str, message: str, **members: Any) -> Problem:
+    errors = [{"parameter": parameter, "message": message}]
+    return Problem(422, "invalid-parameter", f"{parameter}: {message}", errors=errors, **members)
+
+
+def too_many(parameter: str, limit: int) -> Problem:
+    return invalid(parameter, f"that would be more than {limit} pictures, the most that one answer has", limit=limit)
+
+
+def wrong_code(detail: str, latent: int) -> Problem:
+    return Problem(422, "wrong-code", detail, latent=latent)
+
+
+def broken_json() -> Problem:
+    return Problem(400, "broken-json", "the body can't be read as JSON")
+
+
+def not_a_form(fields: list[str]) -> Problem:
+    detail = f"the body must be multipart/form-data with the files {' and '.join(fields)}"
+    return Problem(415, "unsupported-media-type", detail, fields=fields)
+
+
+def missing_image(detail: str, field: str = "file") -> Problem:
+    return Problem(422, "missing-image", detail, field=field)
 
 
 def upload_too_large(limit: int) -> Problem:
@@ -108,6 +131,10 @@ def of_wrong_size(error: WrongSize) -> Problem:
     return Problem(422, "wrong-size", str(error), width=width, height=height)
 
 
+def of_no_fit(error: CannotFit) -> Problem:
+    return Problem(422, "cannot-fit", str(error))
+
+
 def of_not_finite(error: NotFinite) -> Problem:
     log.error("a network gave a value that is not finite")
     return Problem(500, "not-finite", "the model gave a value that is not a number for this input")
@@ -135,6 +162,7 @@ TRANSLATIONS: dict[type[Exception], Any] = {
     PictureError: of_picture,
     UnknownModel: of_unknown_model,
     WrongSize: of_wrong_size,
+    CannotFit: of_no_fit,
     NotFinite: of_not_finite,
     RequestValidationError: of_validation,
     HTTPException: of_http,

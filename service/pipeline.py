@@ -1,24 +1,20 @@
 """The journey of a request, in a few short functions: bytes -> picture -> tiles -> batches -> picture -> bytes."""
 
 import asyncio
-import io
-import secrets
 import time
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from models import inference, noise, restore, sampling
+from models import inference, noise, restore
 from models.images import FORMATS, Picture
 from service import errors
 from service.batcher import Batcher, Done, Job, Overloaded
 from service.decoders import DecodeFailed, Decoders
-from service.engine import Engine, Kind, Loaded
-
-SEED_BITS = 63
+from service.engine import Engine, Kind, Loaded, painting_cost
 
 
 @dataclass(frozen=True)
@@ -57,6 +53,10 @@ class Timing:
         self.seconds.setdefault("queue", piece.waited)
         self.add("model", piece.ran)
 
+    def told(self, loaded: Loaded) -> dict[str, str]:
+        """The headers of every answer that a model made."""
+        return {"Denoir-Model": loaded.description.title, "Server-Timing": str(self)}
+
     def __str__(self) -> str:
         return ", ".join(f"{part};dur={1000 * seconds:.1f}" for part, seconds in self.seconds.items())
 
@@ -77,7 +77,7 @@ async def denoise(parts: Parts, loaded: Loaded, body: bytes, sigma: float | None
     WrongSize, Problem.
     """
     timing, began = Timing(), time.monotonic()
-    told = {"Denoir-Model": loaded.description.title}
+    told: dict[str, str] = {}
     with parts.admitted(Kind(loaded.description.title, "restore"), loaded.tiling.tile**2) as job:
         picture = await opened(parts, job, loaded, body, sigma)
         if loaded.needs.level:
@@ -89,7 +89,7 @@ async def denoise(parts: Parts, loaded: Loaded, body: bytes, sigma: float | None
         written = formats[0] if formats else picture.format
         data = await encoded(parts, replace(picture, pixels=pixels), written)
     timing.add("encode", time.monotonic() - began)
-    return Answer(data, FORMATS[written].media_type, told | {"Server-Timing": str(timing)})
+    return Answer(data, FORMATS[written].media_type, timing.told(loaded) | told)
 
 
 async def opened(parts: Parts, job: Job, loaded: Loaded, body: bytes, sigma: float | None) -> Picture:
@@ -100,8 +100,7 @@ async def opened(parts: Parts, job: Job, loaded: Loaded, body: bytes, sigma: flo
     picture = await parts.decoders.read(body)
     inference.check_size(loaded.needs, picture.height, picture.width)
     windows = [] if untouched(loaded, sigma) else restore.split(picture.height, picture.width, loaded.tiling)
-    alpha = 0 if picture.alpha is None else picture.alpha.nbytes
-    job.expect(sum(map(area, windows)), 2 * picture.pixels.nbytes + alpha)  # as it came, and as it will be
+    job.expect(sum(map(area, windows)), held(picture, picture.pixels.nbytes))
     return picture
 
 
@@ -116,10 +115,10 @@ def area(window: restore.Window) -> int:
     return height * width
 
 
-async def encoded(parts: Parts, picture: Picture, form: str) -> bytes:
+async def encoded(parts: Parts, picture: Picture, form: str, **options: Any) -> bytes:
     """A picture of ours as bytes. Raises PictureTooLarge where the format can't hold it; that it fails is our fault."""
     try:
-        return await parts.decoders.write(picture, form)
+        return await parts.decoders.write(picture, form, **options)
     except DecodeFailed as error:
         raise errors.not_encoded() from error
 
@@ -143,53 +142,30 @@ async def restored(job: Job, loaded: Loaded, pixels: np.ndarray, sigma: float, t
     return canvas
 
 
-async def sample(parts: Parts, loaded: Loaded, count: int, seed: int | None, temperature: float, form: str) -> Answer:
-    """`count` new pictures of a seed, as one PNG grid or a zip of PNGs; a seed not given is drawn, and told."""
-    timing = Timing()
-    seed = secrets.randbits(SEED_BITS) if seed is None else seed
-    kind, cost = decoding(loaded)
-    size = count * cost * loaded.needs.channels
-    with parts.admitted(kind, count * cost, size) as job:
-        codes = sampling.draw_codes(loaded.needs.latent or 0, seed, 0, count, temperature)
-        pictures = await decoded(job, loaded, codes, timing)
-        began = time.monotonic()
-        body = await WRITERS[form](parts, pictures)
-    timing.add("encode", time.monotonic() - began)
-    told = {"Denoir-Model": loaded.description.title, "Denoir-Seed": str(seed), "Server-Timing": str(timing)}
-    return Answer(body, SAMPLE_FORMATS[form], told)
+async def colorize(parts: Parts, loaded: Loaded, body: bytes, formats: list[str]) -> Answer:
+    """A picture's bytes -> the picture in colours of the model's, its own lightness, size, depth and alpha kept.
 
-
-async def decoded(job: Job, loaded: Loaded, codes: np.ndarray, timing: Timing) -> np.ndarray:
-    """Codes `n k` -> pictures `n h w c`."""
-    pictures = []
-    async for done in job.answers(*decoding(loaded), codes):
-        pictures.append(done.result)
+    `formats` as in `denoise`. Raises PictureError, Problem.
+    """
+    timing, began = Timing(), time.monotonic()
+    kind = Kind(loaded.description.title, "colorize")
+    with parts.admitted(kind, painting_cost(loaded, 1, 1)) as job:
+        picture = await parts.decoders.read(body)
+        cost = painting_cost(loaded, picture.height, picture.width)
+        job.expect(cost, held(picture, picture.pixels[..., :1].nbytes * loaded.needs.channels))
+        timing.add("decode", time.monotonic() - began)
+        done = await job.ask(kind, cost, picture.pixels)
         timing.ran(done)
-    return np.stack(pictures)
+        began = time.monotonic()
+        written = formats[0] if formats else picture.format
+        data = await encoded(parts, replace(picture, pixels=done.result), written)
+    timing.add("encode", time.monotonic() - began)
+    return Answer(data, FORMATS[written].media_type, timing.told(loaded))
 
 
-def decoding(loaded: Loaded) -> tuple[Kind, int]:
-    """The kind that a code is, and the pixels it costs."""
-    height, width = loaded.needs.size or (1, 1)
-    return Kind(loaded.description.title, "decode"), height * width
-
-
-async def as_grid(parts: Parts, pictures: np.ndarray) -> bytes:
-    return await encoded(parts, Picture(sampling.grid(pictures)), "png")
-
-
-async def as_zip(parts: Parts, pictures: np.ndarray) -> bytes:
-    """Single PNGs whose names sort and do not depend on how many there are."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        for number, picture in enumerate(pictures):
-            entry = zipfile.ZipInfo(f"{number:06d}.png")  # dated 1980, so that the same pictures are the same bytes
-            archive.writestr(entry, await encoded(parts, Picture(picture), "png"))
-    return packed.getvalue()
-
-
-WRITERS = {"png": as_grid, "zip": as_zip}
-SAMPLE_FORMATS = {"png": "image/png", "zip": "application/zip"}
+def held(picture: Picture, answer: int) -> int:
+    """Bytes of a picture as it came, and of its `answer`."""
+    return picture.pixels.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes) + answer
 
 
 async def measure(parts: Parts) -> None:

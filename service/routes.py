@@ -3,26 +3,20 @@
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request, Response
-from python_multipart.exceptions import FormParserError
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
+from fastapi import APIRouter, Depends, Request, Response
 
 from models import checkpoints
-from models.images import FORMATS
-from service import errors, guards, pipeline
+from service import album, bodies, errors, latent, parameters, pipeline
 from service.engine import Loaded
+from service.parameters import problems
 from service.pipeline import Answer, Parts
-from service.schemas import Health, ModelDetails, ModelList, ModelSummary, ProblemDetails
+from service.schemas import DecodeAsk, Encoded, Health, ModelDetails, ModelList, ModelSummary
 from service.settings import Settings
 
 T = TypeVar("T")
-MEDIA_TYPES = {form.media_type: name for name, form in FORMATS.items()}
-MAX_FILES, MAX_FIELDS, MAX_FIELD_BYTES = 4, 8, 64 * 1024
-WHOLE_NUMBERS = 2**63 - 1
+ONCE_EACH = [Depends(parameters.once_each)]
 
 router = APIRouter()
 
@@ -31,103 +25,190 @@ def parts_of(request: Request) -> Parts:
     return request.app.state.parts
 
 
-def once_each(request: Request) -> None:
-    """Refuses a parameter that is given twice: there is no telling which one was meant."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        wrong = [{"parameter": name, "message": "given more than once"} for name in twice]
-        raise errors.Problem(422, "invalid-parameter", f"given more than once: {', '.join(twice)}", errors=wrong)
-
-
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The errors that a route may answer with, for the API's description."""
-    shown = {"model": ProblemDetails, "content": {"application/problem+json": {}}}
-    return dict.fromkeys(statuses, shown)
-
-
 PartsHere = Annotated[Parts, Depends(parts_of)]
-ModelName = Annotated[str, Query(min_length=1, max_length=10_000, description="name or name@version, see /models")]
-Sigma = Annotated[
-    float | None,
-    Query(ge=0, le=100, allow_inf_nan=False, description="noise level in 8-bit grey levels; left out, it is estimated"),
-]
-FormatName = Annotated[
-    str | None, Query(description=f"one of {', '.join(FORMATS)}; left out, as Accept asks, or as it came")
-]
-
-PICTURE_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                }
-            },
-            **{form.media_type: {"schema": {"type": "string", "format": "binary"}} for form in FORMATS.values()},
-        },
-    }
-}
-PICTURE_ANSWER: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "the picture, of the same width and height",
-        "content": {form.media_type: {"schema": {"type": "string", "format": "binary"}} for form in FORMATS.values()},
-    }
-}
-SAMPLE_ANSWER: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "one PNG with all pictures, or a zip of one PNG each",
-        "content": {
-            media: {"schema": {"type": "string", "format": "binary"}} for media in pipeline.SAMPLE_FORMATS.values()
-        },
-    }
-}
 
 
 @router.post(
     "/denoise",
     response_class=Response,
-    openapi_extra=PICTURE_BODY,
-    responses=PICTURE_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503),
-    dependencies=[Depends(once_each)],
+    openapi_extra=parameters.PICTURE_BODY,
+    responses=parameters.PICTURE_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503),
+    dependencies=ONCE_EACH,
 )
 async def denoise(
     request: Request,
     parts: PartsHere,
-    model: ModelName = "photo",
-    sigma: Sigma = None,
-    format: FormatName = None,
+    model: parameters.ModelName = "photo",
+    sigma: parameters.Sigma = None,
+    format: parameters.FormatName = None,
 ) -> Response:
     """Takes the noise out of a picture: multipart field `file`, or the picture itself as the body."""
     loaded = able(parts, model, "denoise")
-    formats = formats_asked(request, format)
-    body = await picture_of(request)
+    formats = parameters.formats_asked(request, format)
+    body = await bodies.picture_of(request)
     return sent(await until_gone(request, pipeline.denoise(parts, loaded, body, sigma, formats)))
+
+
+@router.post(
+    "/colorize",
+    response_class=Response,
+    openapi_extra=parameters.PICTURE_BODY,
+    responses=parameters.PICTURE_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503),
+    dependencies=ONCE_EACH,
+)
+async def colorize(
+    request: Request,
+    parts: PartsHere,
+    model: parameters.ModelName = "colorize",
+    format: parameters.FormatName = None,
+) -> Response:
+    """Gives a picture colours, its lightness kept; those that it has are not looked at."""
+    loaded = able(parts, model, "colorize")
+    formats = parameters.formats_asked(request, format)
+    body = await bodies.picture_of(request)
+    return sent(await until_gone(request, pipeline.colorize(parts, loaded, body, formats)))
 
 
 @router.get(
     "/sample",
     response_class=Response,
-    responses=SAMPLE_ANSWER | problems(404, 408, 409, 413, 422, 500, 503),
-    dependencies=[Depends(once_each)],
+    responses=parameters.ALBUM_ANSWER | problems(404, 408, 409, 413, 422, 500, 503),
+    dependencies=ONCE_EACH,
 )
 async def sample(
     request: Request,
     parts: PartsHere,
-    model: ModelName = "digits-vae",
-    n: Annotated[int, Query(ge=1, description="how many pictures, at most 64 unless the service says otherwise")] = 16,
-    seed: Annotated[int | None, Query(ge=0, le=WHOLE_NUMBERS, description="left out, one is drawn and told")] = None,
-    temperature: Annotated[float, Query(ge=0, le=2, allow_inf_nan=False)] = 1.0,
-    format: Annotated[Literal["png", "zip"], Query(description="one grid, or single pictures")] = "png",
+    model: parameters.ModelName = "digits-vae",
+    n: parameters.Count = 16,
+    seed: parameters.Seed = None,
+    temperature: parameters.Temperature = 1.0,
+    format: parameters.AlbumForm = "png",
 ) -> Response:
     """Draws new pictures. Picture i of a seed is the same whatever `n` is and whatever else the service does."""
     loaded = able(parts, model, "sample")
-    settings: Settings = request.app.state.settings
-    if n > settings.max_samples:
-        raise errors.Problem(422, "invalid-parameter", f"n: at most {settings.max_samples} pictures in one answer")
-    return sent(await until_gone(request, pipeline.sample(parts, loaded, n, seed, temperature, format)))
+    enough(request, "n", n)
+    return sent(await until_gone(request, latent.sample(parts, loaded, n, seed, temperature, format)))
+
+
+@router.get(
+    "/interpolate",
+    response_class=Response,
+    responses=parameters.ALBUM_ANSWER | problems(404, 408, 409, 413, 422, 500, 503),
+    dependencies=ONCE_EACH,
+)
+async def interpolate(
+    request: Request,
+    parts: PartsHere,
+    first: parameters.From = None,
+    last: parameters.To = None,
+    model: parameters.ModelName = "digits-vae",
+    steps: parameters.Steps = 8,
+    path: parameters.PathName = "sphere",
+    temperature: parameters.Temperature = 1.0,
+    format: parameters.AlbumForm = "png",
+) -> Response:
+    """Draws the pictures on the way from one seed to another; the ends are the first pictures of those seeds."""
+    loaded = able(parts, model, "interpolate")
+    enough(request, "steps", steps)
+    way = latent.interpolate(parts, loaded, (first, last), steps, path, temperature, format)
+    return sent(await until_gone(request, way))
+
+
+@router.post(
+    "/interpolate",
+    response_class=Response,
+    openapi_extra=parameters.body_of(parameters.form_of("from", "to")),
+    responses=parameters.ALBUM_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503),
+    dependencies=ONCE_EACH,
+)
+async def interpolate_pictures(
+    request: Request,
+    parts: PartsHere,
+    model: parameters.ModelName = "digits-vae",
+    steps: parameters.Steps = 8,
+    path: parameters.PathName = "sphere",
+    format: parameters.AlbumForm = "png",
+) -> Response:
+    """Draws the pictures on the way from one picture to another, multipart fields `from` and `to`."""
+    loaded = able(parts, model, "interpolate", "encode", "decode")
+    enough(request, "steps", steps)
+    ends = await bodies.files_of(request, "from", "to")
+    return sent(await until_gone(request, latent.interpolate_pictures(parts, loaded, ends, steps, path, format)))
+
+
+@router.get(
+    "/traverse",
+    response_class=Response,
+    responses=parameters.ALBUM_ANSWER | problems(404, 408, 409, 413, 422, 500, 503),
+    dependencies=ONCE_EACH,
+)
+async def traverse(
+    request: Request,
+    parts: PartsHere,
+    model: parameters.ModelName = "digits-vae",
+    seed: parameters.Seed = None,
+    directions: parameters.Directions = "0",
+    span: parameters.Span = 3.0,
+    steps: parameters.Places = 7,
+    temperature: parameters.Temperature = 1.0,
+    format: parameters.AlbumForm = "png",
+) -> Response:
+    """Shows what one or two numbers of a code do: the first picture of a seed with these moved from -span to span."""
+    loaded = able(parts, model, "traverse")
+    along = parameters.directions_asked(directions)
+    enough(request, "steps", steps ** len(along))
+    moved = latent.traverse(parts, loaded, seed, along, span, steps, temperature, format)
+    return sent(await until_gone(request, moved))
+
+
+@router.post(
+    "/reconstruct",
+    response_class=Response,
+    openapi_extra=parameters.PICTURE_BODY,
+    responses=parameters.REBUILT_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503),
+    dependencies=ONCE_EACH,
+)
+async def reconstruct(
+    request: Request,
+    parts: PartsHere,
+    model: parameters.ModelName = "digits-vae",
+    format: parameters.FormatName = None,
+) -> Response:
+    """Sends a picture through a model's code and back. One of another size is fitted, as `Denoir-Fitted` tells."""
+    loaded = able(parts, model, "reconstruct")
+    formats = parameters.formats_asked(request, format)
+    body = await bodies.picture_of(request)
+    return sent(await until_gone(request, latent.reconstruct(parts, loaded, body, formats)))
+
+
+@router.post(
+    "/encode",
+    response_class=Response,
+    openapi_extra=parameters.PICTURE_BODY,
+    responses={200: {"model": Encoded}} | problems(400, 404, 408, 409, 413, 415, 422, 500, 503),
+    dependencies=ONCE_EACH,
+)
+async def encode(request: Request, parts: PartsHere, model: parameters.ModelName = "digits-vae") -> Response:
+    """Tells the code of a picture, which is fitted where it has another size than the model takes."""
+    loaded = able(parts, model, "encode")
+    body = await bodies.picture_of(request)
+    return sent(await until_gone(request, latent.encode(parts, loaded, body)))
+
+
+@router.post(
+    "/decode",
+    response_class=Response,
+    openapi_extra=parameters.json_body(DecodeAsk),
+    responses=parameters.ALBUM_ANSWER | problems(400, 404, 408, 409, 413, 422, 500, 503),
+    dependencies=ONCE_EACH,
+)
+async def decode(request: Request, parts: PartsHere) -> Response:
+    """Makes the picture of a code, or those of several codes, given as JSON."""
+    asked = await bodies.json_of(request, DecodeAsk)
+    loaded = able(parts, asked.model, "decode")
+    enough(request, "codes", len(asked.given))
+    form = (album.SINGLE if asked.codes is None else album.FORMS)[asked.format]
+    return sent(await until_gone(request, latent.decode(parts, loaded, asked.given, form)))
 
 
 @router.get("/models")
@@ -160,52 +241,19 @@ async def readyz(request: Request) -> Health:
     return Health(status="ready")
 
 
-def able(parts: Parts, name: str, task: str) -> Loaded:
-    """The model of that name, if it can be asked so."""
+def able(parts: Parts, name: str, route: str, *needed: str) -> Loaded:
+    """The model of that name, if it can be asked that; or all that is `needed`, where the route can do with less."""
     loaded = parts.engine.find(name)
-    if task not in loaded.description.asks:
-        raise errors.cannot(loaded.description.title, task, list(loaded.description.asks))
+    if not set(needed or [route]) <= set(loaded.description.asks):
+        raise errors.cannot(loaded.description.title, route, list(loaded.description.asks))
     return loaded
 
 
-def formats_asked(request: Request, named: str | None) -> list[str]:
-    """The formats that the answer may have, the best first: as named, or as the Accept header wishes."""
-    if named is None:
-        return guards.negotiated(request.headers.get("accept", ""), MEDIA_TYPES)
-    if named.lower() not in FORMATS:
-        wrong = [{"parameter": "format", "message": f"one of {', '.join(FORMATS)}"}]
-        raise errors.Problem(422, "invalid-parameter", f"format: one of {', '.join(FORMATS)}", errors=wrong)
-    return [named.lower()]
-
-
-async def picture_of(request: Request) -> bytes:
-    """The picture's bytes: the multipart field `file`, or the whole body, whatever type it is said to be of."""
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return await multipart_file(request) if media == "multipart/form-data" else await request.body()
-
-
-async def multipart_file(request: Request) -> bytes:
-    """The one file called `file`. Raises Problem for a broken form, or one without it."""
-    try:
-        form = await request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
-    except (MultiPartException, FormParserError, HTTPException) as error:
-        detail = "the form can't be read: it is broken, or has too many parts"
-        raise errors.Problem(400, "broken-multipart", detail) from error
-    try:
-        return await one_file(form.getlist("file"))
-    finally:
-        await form.close()
-
-
-async def one_file(fields: list[UploadFile | str]) -> bytes:
-    """The bytes of the one file among the fields of that name."""
-    if not fields:
-        raise errors.missing_image("the form has no field called file")
-    if len(fields) > 1:
-        raise errors.missing_image("the form has more than one field called file")
-    if isinstance(fields[0], str):
-        raise errors.missing_image("the field called file holds text, not a file")
-    return await fields[0].read()
+def enough(request: Request, parameter: str, count: int) -> None:
+    """Raises Problem for more pictures than one answer may have."""
+    settings: Settings = request.app.state.settings
+    if count > settings.max_samples:
+        raise errors.too_many(parameter, settings.max_samples)
 
 
 async def until_gone(request: Request, journey: Coroutine[Any, Any, T]) -> T:

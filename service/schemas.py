@@ -1,10 +1,12 @@
 """The words of the API, as its answers have them."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.checkpoints import Description
+from models.letterbox import Placement
 from models.types import Needs
 
 
@@ -47,6 +49,65 @@ class ModelList(BaseModel):
     """All models of the service."""
 
     models: list[ModelSummary]
+
+
+Code = Annotated[list[Annotated[float, Field(strict=True, allow_inf_nan=False)]], Field(min_length=1, fail_fast=True)]
+"""Finite numbers; at the first that is none the rest is not looked at."""
+
+
+class DecodeAsk(BaseModel):
+    """One code to be decoded, or several."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field("digits-vae", min_length=1, max_length=10_000, description="name or name@version, see /models")
+    code: Code | None = Field(None, description="for one picture; as many numbers as the model's `latent`")
+    codes: Annotated[list[Code], Field(min_length=1, fail_fast=True)] | None = Field(
+        None, description="for several pictures, as many as the service gives in one answer"
+    )
+    format: Literal["png", "webp", "zip"] = Field(
+        "png", description="one picture or grid, an animated WebP, or single pictures"
+    )
+
+    @model_validator(mode="after")
+    def either(self) -> Self:
+        if (self.code is None) == (self.codes is None):
+            raise ValueError("give either code or codes")
+        return self
+
+    @property
+    def given(self) -> list[list[float]]:
+        """All the codes."""
+        return self.codes or [self.code or []]
+
+
+class Fitted(BaseModel):
+    """How a picture of another size was brought to the model's: scaled to a box within it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    given: tuple[int, int] = Field(description="(height, width) of the picture that came")
+    size: tuple[int, int] = Field(description="(height, width) that the model takes")
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class Encoded(BaseModel):
+    """The code of a picture."""
+
+    model: str
+    code: list[float]
+    zeros: float = Field(description="share of the code's numbers that are exactly 0")
+    fitted: Fitted | None = Field(description="null where the picture had the model's size")
+
+    @classmethod
+    def of(cls, title: str, code: np.ndarray, placement: Placement) -> Self:
+        """A code `k` float32; its numbers are written as short as 32 bits allow."""
+        numbers = [float(str(number)) for number in code]
+        fitted = None if placement.untouched else Fitted.model_validate(placement)
+        return cls(model=title, code=numbers, zeros=float((code == 0).mean()), fitted=fitted)
 
 
 class Health(BaseModel):

@@ -117,6 +117,18 @@ def test_the_same_seed_draws_the_same_digits(server: httpx2.Client):
             assert np.array_equal(cell, pixels(packed.read(f"{number:06d}.png")))
 
 
+def test_the_way_from_one_digit_to_another_and_a_digits_code(server: httpx2.Client):
+    def drawn(path: str) -> list[bytes]:
+        with zipfile.ZipFile(io.BytesIO(server.get(f"{path}&format=zip").content)) as packed:
+            return [packed.read(name) for name in sorted(packed.namelist())]
+
+    way = drawn("/interpolate?from=7&to=8&steps=5")
+    assert [way[0], way[4]] == drawn("/sample?n=1&seed=7") + drawn("/sample?n=1&seed=8")
+    code = server.post("/encode", content=way[0]).json()["code"]
+    again = pixels(server.post("/decode", json={"code": code}).content)
+    assert decibels(again, pixels(way[0])) > 15
+
+
 def test_half_of_a_digit_is_enough(server: httpx2.Client):
     """A digit drawn by one model, half of its pixels dropped, is restored by the other."""
     with zipfile.ZipFile(io.BytesIO(server.get("/sample?n=4&seed=3&format=zip").content)) as packed:

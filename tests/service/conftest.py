@@ -1,4 +1,5 @@
-"""A server on a real socket, in a thread, with an application small enough to see through."""
+"""The whole application on small untrained models; and a server on a real socket, in a thread, with an application
+small enough to see through."""
 
 import asyncio
 import json
@@ -8,17 +9,57 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import stocked
 from fastapi import FastAPI, Request
+from starlette.testclient import TestClient
 
+from models.autoencoder import AutoencoderConfig
+from models.colorizer import ColorizerConfig
+from models.sparse import SparseConfig
+from service import app as application
 from service import errors, guards
+from service.app import create_app
 from service.protocol import Server
 from service.settings import Settings
 
 PATIENCE = 20.0
 """Seconds that a test waits for what should come at once."""
+
+
+FAMILY: dict[str, tuple[str, Any]] = {
+    "tiny-colorize": ("colorize", ColorizerConfig(side=32, widths=(4, 8), bins=5)),
+    "tiny-sparse": ("sparse", SparseConfig(height=12, width=10, widths=(4, 8), code=20)),
+    "tiny-plain": ("dropout", AutoencoderConfig(height=12, width=10, widths=(4, 8), code=6)),
+    "tiny-mixture": ("dropout", AutoencoderConfig(height=12, width=10, widths=(4, 8), code=6, mixture=2)),
+}
+"""Models that only few tests need."""
+
+
+@contextmanager
+def asked(shelf: Path) -> Iterator[TestClient]:
+    """A client of the whole application, with the shelf's models and no others."""
+    before = application.SHIPPED
+    application.SHIPPED = shelf / "nothing ships"
+    settings = Settings(models=shelf, device="cpu", decoders=1, tile=128, max_upload=300_000, max_pixels=200_000)
+    with TestClient(create_app(settings)) as client:
+        application.SHIPPED = before
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client(shelf: Path) -> Iterator[TestClient]:
+    with asked(shelf) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with asked(stocked(tmp_path_factory.mktemp("family"), FAMILY)) as client:
+        yield client
 
 
 @dataclass
@@ -37,7 +78,7 @@ class Listening:
 
     def __init__(self, around: Callable[[Any], Any], settings: Settings):
         self.duty, self.release = guards.Duty(ready=True), threading.Event()
-        app = application(self.duty, self.release)
+        app = counting(self.duty, self.release)
         self.body_limit = guards.BodyLimit(app, settings.max_upload, settings.max_bodies, backlog=lambda: 7.0)
         guarded = guards.RequestIds(guards.Attendance(self.body_limit, self.duty))
         self.server = Server(around(guarded), self.duty, settings)
@@ -85,7 +126,7 @@ def closed(client: socket.socket) -> bytes:
     return data
 
 
-def application(duty: guards.Duty, release: threading.Event) -> FastAPI:
+def counting(duty: guards.Duty, release: threading.Event) -> FastAPI:
     """Reads bodies, or doesn't; takes its time, or doesn't."""
     app = FastAPI()
 

@@ -1,62 +1,24 @@
 """The API through the whole application, on small untrained models."""
 
 import asyncio
-import io
-import zipfile
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from answers import decoded, encoded, pictures, problem
 from conftest import scene
-from PIL import Image
+from PIL import Image, ImageCms
 from starlette.testclient import TestClient
 
-from service import app as application
+from models import images
 from service import errors
-from service.app import create_app
 from service.routes import until_gone
-from service.settings import Settings
-
-
-@pytest.fixture(scope="module")
-def client(shelf: Path) -> Iterator[TestClient]:
-    before = application.SHIPPED
-    application.SHIPPED = shelf / "nothing ships"
-    settings = Settings(models=shelf, device="cpu", decoders=1, tile=128, max_upload=300_000, max_pixels=200_000)
-    with TestClient(create_app(settings)) as client:
-        yield client
-    application.SHIPPED = before
-
-
-def encoded(pixels: np.ndarray, form: str = "png", **options: object) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, form, **options)
-    return stream.getvalue()
-
-
-def decoded(data: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(data)) as image:
-        image.load()
-        return image
-
 
 PNG = encoded(scene(50, 70, 0))
 
 
 def denoise(client: TestClient, data: bytes = PNG, **query: object):
     return client.post("/denoise", params={"model": "tiny-photo"} | query, content=data)
-
-
-def problem(response, status: int, slug: str) -> dict:
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    body = response.json()
-    assert body["type"] == f"urn:denoir:{slug}"
-    assert body["status"] == status
-    assert body["instance"] == response.headers["x-request-id"]
-    return body
 
 
 def test_a_picture_comes_back_the_same_size_with_what_is_told_of_it(client: TestClient):
@@ -202,17 +164,57 @@ def test_unknown_models_are_told_what_there_is(client: TestClient, name: str):
 
 
 def test_a_model_that_can_not_is_told_what_it_can(client: TestClient):
-    assert problem(denoise(client, model="tiny-vae"), 409, "wrong-model")["can"] == ["sample"]
+    assert problem(denoise(client, model="tiny-vae"), 409, "wrong-model")["can"][0] == "sample"
     problem(client.get("/sample?model=tiny-photo"), 409, "wrong-model")
+
+
+def colorize(client: TestClient, data: bytes, **query: object):
+    return client.post("/colorize", params={"model": "tiny-colorize"} | query, content=data)
+
+
+@pytest.mark.parametrize("size", [(50, 70), (1, 1), (1, 90), (200, 3)])
+def test_a_grey_picture_comes_back_in_colour_in_its_size_and_lightness(family: TestClient, size: tuple[int, int]):
+    grey = scene(*size, 0)[..., 0]
+    response = colorize(family, encoded(grey))
+    assert response.status_code == 200, response.text
+    assert response.headers["denoir-model"] == "tiny-colorize@1"
+    coloured = np.asarray(decoded(response.content))
+    assert coloured.shape == (*size, 3)
+    assert np.abs(coloured @ [0.299, 0.587, 0.114] - grey).max() <= 1
+
+
+def test_a_colour_picture_is_coloured_by_its_lightness_alone(family: TestClient):
+    grey = scene(50, 70, 0)[..., 0]
+    answers = [colorize(family, encoded(pixels)).content for pixels in (grey, np.stack([grey] * 3, 2))]
+    assert np.array_equal(*(np.asarray(decoded(answer)) for answer in answers))
+
+
+def test_what_is_beside_the_colours_is_kept(family: TestClient):
+    alpha = np.random.default_rng(0).integers(0, 255, (50, 70, 1), np.uint8)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data = encoded(np.concatenate([scene(50, 70, 0), alpha], 2), icc_profile=profile)
+    answer = decoded(colorize(family, data).content)
+    assert np.array_equal(np.asarray(answer)[..., 3:], alpha)
+    assert answer.info["icc_profile"] == profile
+    assert colorize(family, data, format="webp").headers["content-type"] == "image/webp"
+
+
+def test_sixteen_bits_of_grey_are_coloured_in_sixteen(family: TestClient):
+    grey = np.linspace(0, 65535, 40 * 50).reshape(40, 50).astype(np.uint16)
+    coloured = images.read(colorize(family, encoded(grey)).content).pixels
+    assert coloured.dtype == np.uint16
+    assert np.abs(coloured @ [0.299, 0.587, 0.114] - grey).max() <= 2
+
+
+def test_what_can_not_be_coloured(client: TestClient, family: TestClient):
+    assert problem(colorize(family, PNG, model="tiny-sparse"), 409, "wrong-model")["can"][0] == "reconstruct"
+    problem(colorize(family, PNG, model="nobody"), 404, "unknown-model")
+    problem(colorize(family, b""), 422, "empty-upload")
+    problem(colorize(client, PNG, model="tiny-vae"), 409, "wrong-model")
 
 
 def sample(client: TestClient, **query: object):
     return client.get("/sample", params={"model": "tiny-vae"} | query)
-
-
-def pictures(response) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(response.content)) as packed:
-        return {name: packed.read(name) for name in packed.namelist()}
 
 
 def test_the_same_seed_gives_the_same_pictures_whatever_the_number(client: TestClient):
@@ -260,7 +262,7 @@ def test_samples_out_of_range_are_refused(client: TestClient, query: dict):
 
 def test_models_are_listed_and_described(client: TestClient):
     listed = {model["title"]: model for model in client.get("/models").json()["models"]}
-    assert listed["tiny-vae@1"]["asks"] == ["sample"]
+    assert listed["tiny-vae@1"]["asks"][0] == "sample"
     assert listed["tiny-denoise@1"]["size"] == [12, 10]
     assert client.get("/models/tiny-photo").json()["recipe"] == "photo"
     problem(client.get("/models/nobody"), 404, "unknown-model")

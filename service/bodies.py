@@ -1,0 +1,75 @@
+"""What a request's body holds: a picture, a form with files, or JSON."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from python_multipart.exceptions import FormParserError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+
+from service import errors
+
+Asked = TypeVar("Asked", bound=BaseModel)
+MAX_FILES, MAX_FIELDS, MAX_FIELD_BYTES = 4, 8, 64 * 1024
+MAX_JSON = 8 * 2**20
+"""Bytes: room for 64 codes of 5,000 numbers each."""
+
+
+async def picture_of(request: Request) -> bytes:
+    """The picture's bytes: the multipart field `file`, or the whole body, whatever type it is said to be of."""
+    if not is_form(request):
+        return await request.body()
+    return (await files_of(request, "file"))[0]
+
+
+def is_form(request: Request) -> bool:
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media == "multipart/form-data"
+
+
+async def files_of(request: Request, *names: str) -> list[bytes]:
+    """The one file of each of those names. Raises Problem for what is no form, a broken one, or one without them."""
+    if not is_form(request):
+        raise errors.not_a_form(list(names))
+    try:
+        form = await request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
+    except (MultiPartException, FormParserError, HTTPException) as error:
+        detail = "the form can't be read: it is broken, or has too many parts"
+        raise errors.Problem(400, "broken-multipart", detail) from error
+    try:
+        return [await one_file(name, form.getlist(name)) for name in names]
+    finally:
+        await form.close()
+
+
+async def one_file(name: str, fields: list[UploadFile | str]) -> bytes:
+    """The bytes of the one file among the fields of that name."""
+    if not fields:
+        raise errors.missing_image(f"the form has no field called {name}", name)
+    if len(fields) > 1:
+        raise errors.missing_image(f"the form has more than one field called {name}", name)
+    if isinstance(fields[0], str):
+        raise errors.missing_image(f"the field called {name} holds text, not a file", name)
+    return await fields[0].read()
+
+
+async def json_of(request: Request, kind: type[Asked]) -> Asked:
+    """The body as JSON of that kind, whatever type it is said to be of. Raises Problem, RequestValidationError."""
+    body = await request.body()
+    if len(body) > MAX_JSON:
+        raise errors.upload_too_large(MAX_JSON)
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        raise told(error.errors(include_url=False, include_context=False, include_input=False)) from error
+
+
+def told(found: Sequence[Any]) -> Exception:
+    """What is wrong with JSON: that it is none, or which of its fields is not what it should be."""
+    if found[0]["type"] == "json_invalid":
+        return errors.broken_json()
+    return RequestValidationError([one | {"loc": (".".join(map(str, one["loc"])) or "body",)} for one in found])

@@ -1,0 +1,105 @@
+"""What may be asked in a query, and how the API's description tells of bodies and answers."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Query, Request
+from pydantic import BaseModel
+
+from models.images import FORMATS
+from service import errors, guards
+from service.schemas import ProblemDetails
+
+MEDIA_TYPES = {form.media_type: name for name, form in FORMATS.items()}
+WHOLE_NUMBERS = 2**63 - 1
+
+ModelName = Annotated[str, Query(min_length=1, max_length=10_000, description="name or name@version, see /models")]
+Sigma = Annotated[
+    float | None,
+    Query(ge=0, le=100, allow_inf_nan=False, description="noise level in 8-bit grey levels; left out, it is estimated"),
+]
+FormatName = Annotated[
+    str | None, Query(description=f"one of {', '.join(FORMATS)}; left out, as Accept asks, or as it came")
+]
+Count = Annotated[int, Query(ge=1, description="how many pictures, at most 64 unless the service says otherwise")]
+Steps = Annotated[
+    int, Query(ge=2, description="pictures on the way, both ends included, at most as many as of /sample")
+]
+Places = Annotated[
+    int, Query(ge=2, description="places along each direction; an odd number has the seed's own picture")
+]
+Seed = Annotated[int | None, Query(ge=0, le=WHOLE_NUMBERS, description="left out, one is drawn and told")]
+From = Annotated[int | None, Query(alias="from", ge=0, le=WHOLE_NUMBERS, description="a seed; left out, one is drawn")]
+To = Annotated[int | None, Query(alias="to", ge=0, le=WHOLE_NUMBERS, description="a seed; left out, one is drawn")]
+Temperature = Annotated[float, Query(ge=0, le=2, allow_inf_nan=False)]
+Span = Annotated[float, Query(gt=0, le=100, allow_inf_nan=False, description="how far either way, added to the code")]
+Directions = Annotated[
+    str, Query(pattern=r"^\d{1,6}(,\d{1,6})?$", description="one index of the code, or two: 3, or 3,7 (rows, columns)")
+]
+PathName = Annotated[Literal["sphere", "straight"], Query(description="along the sphere that codes lie about, or not")]
+AlbumForm = Annotated[
+    Literal["png", "webp", "zip"], Query(description="one grid, one animation, or single pictures as PNG")
+]
+
+
+def once_each(request: Request) -> None:
+    """Refuses a parameter that is given twice: there is no telling which one was meant."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        wrong = [{"parameter": name, "message": "given more than once"} for name in twice]
+        raise errors.Problem(422, "invalid-parameter", f"given more than once: {', '.join(twice)}", errors=wrong)
+
+
+def formats_asked(request: Request, named: str | None) -> list[str]:
+    """The formats that the answer may have, the best first: as named, or as the Accept header wishes."""
+    if named is None:
+        return guards.negotiated(request.headers.get("accept", ""), MEDIA_TYPES)
+    if named.lower() not in FORMATS:
+        raise errors.invalid("format", f"one of {', '.join(FORMATS)}")
+    return [named.lower()]
+
+
+def directions_asked(listed: str) -> tuple[int, ...]:
+    """One or two indices. Raises Problem where both are the same."""
+    directions = tuple(int(one) for one in listed.split(","))
+    if len(set(directions)) < len(directions):
+        raise errors.invalid("directions", "two that are not the same")
+    return directions
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The errors that a route may answer with, for the API's description."""
+    shown = {"model": ProblemDetails, "content": {"application/problem+json": {}}}
+    return dict.fromkeys(statuses, shown)
+
+
+def binary(*media_types: str) -> dict[str, Any]:
+    return {one: {"schema": BINARY} for one in media_types}
+
+
+def pictures(description: str, *media_types: str) -> dict[int | str, dict[str, Any]]:
+    """An answer of one of those types."""
+    return {200: {"description": description, "content": binary(*media_types)}}
+
+
+def form_of(*files: str) -> dict[str, Any]:
+    """The content of a form with those files."""
+    schema = {"type": "object", "required": list(files), "properties": dict.fromkeys(files, BINARY)}
+    return {"multipart/form-data": {"schema": schema}}
+
+
+def body_of(content: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def json_body(kind: type[BaseModel]) -> dict[str, Any]:
+    """A body of JSON of that kind."""
+    return body_of({"application/json": {"schema": kind.model_json_schema()}})
+
+
+BINARY = {"type": "string", "format": "binary"}
+PICTURE_BODY = body_of(form_of("file") | binary(*MEDIA_TYPES))
+PICTURE_ANSWER = pictures("the picture, of the same width and height", *MEDIA_TYPES)
+REBUILT_ANSWER = pictures("the picture, in the model's size", *MEDIA_TYPES)
+ALBUM_ANSWER = pictures(
+    "one PNG, one animated WebP, or a zip of one PNG each", "image/png", "image/webp", "application/zip"
+)
