@@ -11,24 +11,15 @@ from models.types import Batch, Mosaic
 
 Phase = tuple[int, int]
 
-SEEN = ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 0, 8, 0, 0), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0))
 BILINEAR = (
-    SEEN,
-    ((0, 0, 0, 0, 0), (0, 0, 2, 0, 0), (0, 2, 0, 2, 0), (0, 0, 2, 0, 0), (0, 0, 0, 0, 0)),
-    ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 4, 0, 4, 0), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0)),
-    ((0, 0, 0, 0, 0), (0, 0, 4, 0, 0), (0, 0, 0, 0, 0), (0, 0, 4, 0, 0), (0, 0, 0, 0, 0)),
-    ((0, 0, 0, 0, 0), (0, 2, 0, 2, 0), (0, 0, 0, 0, 0), (0, 2, 0, 2, 0), (0, 0, 0, 0, 0)),
+    ((0, 0, 0), (0, 4, 0), (0, 0, 0)),
+    ((0, 1, 0), (1, 0, 1), (0, 1, 0)),
+    ((0, 0, 0), (2, 0, 2), (0, 0, 0)),
+    ((0, 2, 0), (0, 0, 0), (0, 2, 0)),
+    ((1, 0, 1), (0, 0, 0), (1, 0, 1)),
 )
-"""In eighths: the colour that is seen; from all four neighbours, from left and right, from above and below, from the
-corners."""
-MALVAR = (
-    SEEN,
-    ((0, 0, -1, 0, 0), (0, 0, 2, 0, 0), (-1, 2, 4, 2, -1), (0, 0, 2, 0, 0), (0, 0, -1, 0, 0)),
-    ((0, 0, 0.5, 0, 0), (0, -1, 0, -1, 0), (-1, 4, 5, 4, -1), (0, -1, 0, -1, 0), (0, 0, 0.5, 0, 0)),
-    ((0, 0, -1, 0, 0), (0, -1, 4, -1, 0), (0.5, 0, 5, 0, 0.5), (0, -1, 4, -1, 0), (0, 0, -1, 0, 0)),
-    ((0, 0, -1.5, 0, 0), (0, 2, 0, 2, 0), (-1.5, 0, 6, 0, -1.5), (0, 2, 0, 2, 0), (0, 0, -1.5, 0, 0)),
-)
-"""The same, corrected by the gradient of the colour that is seen (Malvar, He and Cutler 2004, fig. 2)."""
+"""In quarters: the colour that is seen; from all four neighbours, from left and right, from above and below, from the
+corners. Finer ways are left to the resolution: reduced, even this is drawn as sharply as the picture can be."""
 SITES = (
     (0, 2, 3, 4),
     (1, 0, 0, 1),
@@ -47,24 +38,22 @@ def mosaicked(pixels: Batch, phase: Phase) -> Mosaic:
     return mosaic
 
 
-def demosaicked(mosaic: Mosaic, phase: Phase, corrected: Tensor) -> Tensor:
-    """All three colours, `b 3 h w`: bilinear, or by Malvar's filters where `corrected`, `b`.
+def demosaicked(mosaic: Mosaic, phase: Phase) -> Batch:
+    """All three colours, `b 3 h w`, the missing ones bilinear.
 
     Two by two pixels are computed at a time. The edge is mirrored, which keeps the mosaic's order.
     """
     (y, x), (height, width) = phase, mosaic.shape[2:]
-    margins = (2 + x, 2 + (width + x) % 2, 2 + y, 2 + (height + y) % 2)
-    both = F.conv2d(F.pad(mosaic, margins, "reflect"), filters(mosaic), stride=2)
-    bilinear, malvar = both.split(12, 1)
-    colours = torch.where(corrected.view(-1, 1, 1, 1), malvar, bilinear)
+    margins = (1 + x, 1 + (width + x) % 2, 1 + y, 1 + (height + y) % 2)
+    colours = F.conv2d(F.pad(mosaic, margins, "reflect"), filters(mosaic), stride=2)
     return F.pixel_shuffle(colours, 2)[..., y : y + height, x : x + width]
 
 
 def filters(mosaic: Tensor) -> Tensor:
-    """Of both ways, for each colour and each of two by two pixels, on the mosaic's device: `24 1 6 6`."""
-    chosen = mosaic.new_tensor((BILINEAR, MALVAR))[:, torch.tensor(SITES)] / 8
-    placed = mosaic.new_zeros(2, 3, 2, 2, 6, 6)
+    """For each colour and each of two by two pixels, on the mosaic's device: `12 1 4 4`."""
+    chosen = mosaic.new_tensor(BILINEAR)[torch.tensor(SITES)] / 4
+    placed = mosaic.new_zeros(3, 2, 2, 4, 4)
     for y in range(2):
         for x in range(2):
-            placed[:, :, y, x, y : y + 5, x : x + 5] = chosen[:, :, 2 * y + x]
-    return placed.view(24, 1, 6, 6)
+            placed[:, y, x, y : y + 3, x : x + 3] = chosen[:, 2 * y + x]
+    return placed.view(12, 1, 4, 4)

@@ -20,7 +20,8 @@ from models.bayer import Phase, demosaicked, mosaicked
 from models.colour import luma
 from models.corruptions import Spoilt, coded, normal, uniform, without_colour
 from models.jpeg import Jpeg, to_rgb, to_ycc
-from models.types import Batch, Level, Mosaic
+from models.noise import SIDE, cosines
+from models.types import GREY_LEVELS, Batch, Level, Mosaic
 
 XYZ_TO_CAMERA = (
     ((1.0234, -0.2969, -0.2266), (-0.5625, 1.6328, -0.0469), (-0.0703, 0.2188, 0.6406)),
@@ -39,25 +40,27 @@ DARKEST = 1e-8
 
 @dataclass(frozen=True)
 class Camera:
-    """Each picture taken by a camera of its own. The level told is what the noise came to, misjudged.
+    """Each picture taken by a camera of its own. The level told is what the noise came to, misjudged, or what an
+    estimator of white noise would find of it.
 
     low, high: bounds of the shot noise, its variance at white on the sensor, drawn log-uniformly; the read noise
     follows. These bounds make noise of 1 to 41 grey levels root mean square (first and last hundredth; the median is
     6.6), measured in 8 bits after all else on crops of 128 px out of photographs. curved: chance of a tone curve.
-    corrected: of Malvar's filters instead of bilinear ones. resized: of a sensor with other pixels than the picture's.
-    retouched: of sharpening and smoothing. compressed: of `jpeg`, which the noisy picture goes through alone.
+    resized: of a sensor with other pixels than the picture's. retouched: of sharpening and smoothing. compressed: of
+    `jpeg`, which the noisy picture goes through alone.
     misjudged: deviation of the logarithm of the level that is told, around that of the root mean square difference.
+    overlooked: chance that what is told is what is white of the noise, or less of it.
     """
 
     low: float = 2e-5
     high: float = 2e-2
     curved: float = 0.5
-    corrected: float = 0.5
-    resized: float = 0.2
+    resized: float = 0.4
     retouched: float = 0.3
     compressed: float = 0.6
     jpeg: Jpeg = field(default_factory=Jpeg)
     misjudged: float = 0.35
+    overlooked: float = 0.5
 
     def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
         """Three channels, or one; of pictures without colour the result has none."""
@@ -82,7 +85,7 @@ class Camera:
 
     def exposed(self, clean: Batch, generator: Generator) -> tuple[Batch, Batch]:
         """With noise and without, one pixel of the sensor to one of the picture."""
-        how = drawn(generator, len(clean), self.curved, self.corrected)
+        how = drawn(generator, len(clean), self.curved)
         shot, read = noise_levels(generator, len(clean), self.low, self.high)
         soft = focused(clean, 0.3 + 0.7 * uniform(generator, len(clean)))
         seen = mosaicked(unprocessed(soft, how), how.phase)
@@ -107,9 +110,27 @@ class Camera:
         return noisy
 
     def told(self, noisy: Batch, target: Batch, generator: Generator) -> Level:
-        """The root mean square difference, misjudged: a network that is told so learns to look for itself."""
-        level = (noisy - target).square().flatten(1).mean(1).sqrt()
-        return level * torch.exp(self.misjudged * normal(generator, level.shape))
+        """The root mean square difference, misjudged, as a user tells it; or a share of what is white of it, as the
+        estimator tells it, which sees but the finest detail. A network that is told so learns to look for itself."""
+        noise = noisy - target
+        level = noise.square().flatten(1).mean(1).sqrt()
+        known = level * torch.exp(self.misjudged * normal(generator, level.shape))
+        found = white_part(noise) * uniform(generator, len(noise))
+        return torch.where(uniform(generator, len(noise)) < self.overlooked, found, known)
+
+
+def white_part(noise: Batch) -> Level:
+    """The level of the white noise that could hide in this: what there is of the finest cosine that has least of it.
+
+    As `noise.estimate` measures it, but where the noise is known: that of a developed picture is mostly coarse.
+    """
+    size = min(SIDE, noise.shape[2]), min(SIDE, noise.shape[3])
+    fine, _ = cosines(*size)
+    kernels = torch.from_numpy(fine).to(noise).view(-1, 1, *size)
+    seen = F.conv2d(noise.flatten(0, 1)[:, None], kernels).unflatten(0, noise.shape[:2]).flatten(1, 2).flatten(2)
+    covariance = seen @ seen.mT / seen.shape[2]
+    rounding = 1 / 12 / GREY_LEVELS**2
+    return (torch.linalg.eigvalsh(covariance)[:, 0] - rounding).clamp(min=0).sqrt()
 
 
 def as_grey_as(clean: Batch, pixels: Batch) -> Batch:
@@ -122,24 +143,21 @@ class Development(NamedTuple):
 
     matrix: `b 3 3`, linear sRGB to the camera's colours, white to white. gains: `b 3 1 1`, of white balance and
     brightness. curved: `b 1 1 1`, whether a tone curve follows. phase: of the mosaic, the same for the batch.
-    corrected: `b`, whether it is demosaicked by Malvar's filters.
     """
 
     matrix: Tensor
     gains: Tensor
     curved: Tensor
     phase: Phase
-    corrected: Tensor
 
 
-def drawn(generator: Generator, count: int, curved: float, corrected: float) -> Development:
-    """A development for each of `count` pictures; `curved` and `corrected` are chances."""
+def drawn(generator: Generator, count: int, curved: float) -> Development:
+    """A development for each of `count` pictures; `curved` is a chance."""
     return Development(
         matrices(generator, count),
         gains(generator, count),
         (uniform(generator, count) < curved).view(-1, 1, 1, 1),
         phase(generator),
-        uniform(generator, count) < corrected,
     )
 
 
@@ -182,9 +200,9 @@ def focused(clean: Batch, softness: Tensor) -> Batch:
     """As a lens and the filter before the sensor draw it: mixed with its blur, by `softness`, `b`, from 0 to 1.
 
     Pictures that were reduced are sharper than any lens draws; a mosaic of them comes back with specks of colour, and
-    these would be taught as what is clean (in 72 crops of reduced photographs, chroma off by 8.1 grey levels rms after
-    the bilinear filters and 5.7 after Malvar's at a softness of 0, by 3.7 and 2.5 at 0.65). Before all else, because
-    blurred beside full pixels of the sensor, light turns magenta.
+    these would be taught as what is clean (in 72 crops of reduced photographs, chroma off by 8.1 grey levels rms at a
+    softness of 0, by 3.7 at 0.65). Before all else, because blurred beside full pixels of the sensor, light turns
+    magenta.
     """
     return torch.lerp(clean, blurred(clean, 1), softness.view(-1, 1, 1, 1))
 
@@ -218,7 +236,7 @@ def mixed(matrix: Tensor, pixels: Batch) -> Batch:
 def developed(mosaic: Mosaic, how: Development) -> Batch:
     """What the sensor saw -> sRGB in [0, 1], `b 3 h w`; balanced before it is demosaicked, as raw converters do."""
     balance = mosaicked(how.gains.expand(-1, -1, *mosaic.shape[2:]), how.phase)
-    return processed(demosaicked((mosaic * balance).clamp(0, 1), how.phase, how.corrected), how)
+    return processed(demosaicked((mosaic * balance).clamp(0, 1), how.phase), how)
 
 
 def processed(light: Batch, how: Development) -> Batch:

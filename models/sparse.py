@@ -12,7 +12,7 @@ from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.types import Batch, Code, Level
 
 FIRST_PRICE, LOWEST_PRICE, HIGHEST_PRICE = 1e-4, 1e-7, 10.0
-PATIENCE = 50.0
+PATIENCE = 15.0
 """Steps in which the price would grow e-fold if the share of zeros were off by all there is."""
 
 
