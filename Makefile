@@ -6,17 +6,21 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 # Parses the file; nothing is started, so any program does for podman.
 COMPOSE := $(BIN)/podman-compose --podman-path /bin/echo
+# How long `make fuzz` takes for each of its two parts, and `make soak` in all.
+FUZZ_SECONDS ?= 120
+SOAK_MINUTES ?= 5
+FROM_TESTS := PYTHONPATH=.:tests $(BIN)/python
 
-.PHONY: run test test-slow test-all check lint format bench bench-engine lock clean
+.PHONY: run test test-slow test-all check lint format bench bench-engine fuzz soak audit lock clean
 
 run: $(VENV)/ready
 	$(BIN)/denoir serve
 
 test: $(VENV)/ready-dev
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not browser"
 
 test-slow: $(VENV)/ready-dev
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m "slow or browser"
 
 test-all: test test-slow
 
@@ -41,6 +45,18 @@ bench: $(VENV)/ready-dev
 bench-engine: $(VENV)/ready-dev
 	$(BIN)/pip install --quiet --editable ".[bench]"
 	$(BIN)/python -m benchmarks.engine
+
+fuzz: $(VENV)/ready-dev
+	$(BIN)/pip install --quiet --editable ".[fuzz]"
+	$(FROM_TESTS) -m tests.fuzz.pictures --seconds $(FUZZ_SECONDS)
+	$(FROM_TESTS) -m tests.fuzz.api --seconds $(FUZZ_SECONDS)
+
+soak: $(VENV)/ready-dev
+	$(FROM_TESTS) -m tests.load.soak --minutes $(SOAK_MINUTES)
+
+audit: $(VENV)/ready-dev
+	$(BIN)/pip install --quiet --editable ".[audit]"
+	$(BIN)/python -m locks.audit
 
 lock: $(VENV)/ready-dev
 	$(BIN)/pip install --quiet pip-tools

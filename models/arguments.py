@@ -13,6 +13,11 @@ def positive(text: str) -> int:
     return value
 
 
+def count(text: str) -> int:
+    """A whole number, nought among them."""
+    return int(between(str(int(text)), 0, 10**9))
+
+
 def side(text: str) -> int:
     """Pixels."""
     return int(between(str(positive(text)), 1, 4096))
@@ -40,6 +45,11 @@ def above_zero(text: str) -> float:
 def level(text: str) -> float:
     """A noise level."""
     return between(text, 0, 100)
+
+
+def share(text: str) -> float:
+    """From none to all."""
+    return between(text, 0, 1)
 
 
 def temperature(text: str) -> float:

@@ -60,7 +60,7 @@ class Camera:
     compressed: float = 0.6
     jpeg: Jpeg = field(default_factory=Jpeg)
     misjudged: float = 0.35
-    overlooked: float = 0.5
+    overlooked: float = 0.0
 
     def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
         """Three channels, or one; of pictures without colour the result has none."""

@@ -4,13 +4,16 @@ model.safetensors   the weights
 config.json         what the network is, what it can be asked, and the hash of the weights
 README.md           the model card, written by the evaluation
 metrics.json        what the evaluation measured
+sheet.png           the contact sheet, which the card shows
 """
 
 import contextlib
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,8 @@ from models.recipes import ARCHITECTURES, RECIPES, built, configured
 
 FORMAT = 1
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,47}")
-WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"
+WEIGHTS, CONFIG, METRICS = "model.safetensors", "config.json", "metrics.json"
+CARD, SHEET = "README.md", "sheet.png"
 ABLE = {
     name: sorted(
         {ask for row in RECIPES.values() if row.architecture == name for ask in row.asks}
@@ -86,10 +90,18 @@ def save(folder: Path, description: Description, weights: dict[str, Tensor], hal
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Writes beside and renames over, so that no half-written file is ever seen; what fails leaves nothing beside."""
+    """Writes a file whole or not at all."""
+    with replacing(path) as stream:
+        stream.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BufferedWriter]:
+    """Written beside and renamed over, so that no half-written file is ever seen; what fails leaves nothing beside."""
     beside = path.with_name(path.name + ".new")
     try:
-        beside.write_bytes(data)
+        with beside.open("wb") as stream:
+            yield stream
         beside.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -100,12 +112,12 @@ def replace_file(path: Path, data: bytes) -> None:
 def describe(folder: Path) -> Description:
     """Reads `config.json` alone. Raises CheckpointError."""
     try:
-        values = of_kinds(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
+        values = of_kinds(json.loads(contents(folder / CONFIG)))
         description = Description(**(values | {"asks": tuple(values["asks"])}))
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder.name}: no {CONFIG}") from error
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise CheckpointError(f"{folder.name}: {CONFIG} can't be read: {error}") from error
+    except (ValueError, TypeError, KeyError, OSError, RecursionError) as error:
+        raise CheckpointError(f"{folder.name}: {CONFIG} can't be read: {in_a_line(error)}") from error
     return checked(description, folder.name)
 
 
@@ -152,7 +164,7 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Model:
     """Reads one checkpoint, its hash checked, weights as 32-bit floats. Raises CheckpointError."""
     description = describe(folder)
     try:
-        data = (folder / WEIGHTS).read_bytes()
+        data = contents(folder / WEIGHTS)
     except OSError as error:
         raise CheckpointError(f"{folder.name}: no readable {WEIGHTS}") from error
     if hashlib.sha256(data).hexdigest() != description.sha256:
@@ -163,13 +175,32 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Model:
 def network_of(description: Description, data: bytes, where: str) -> nn.Module:
     """The network with its weights. It is built without memory first, so a config that lies allocates nothing."""
     try:
-        tensors = {name: tensor.float() for name, tensor in load_tensors(data).items()}
+        tensors = {name: weights_of(name, tensor) for name, tensor in load_tensors(data).items()}
         with torch.device("meta"):
             network = built(description.architecture, configured(description.architecture, description.config))
         network.load_state_dict(tensors, assign=True)
     except (ValueError, RuntimeError, TypeError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{where}: the weights don't fit the config: {in_a_line(error)}") from error
     return network.requires_grad_(False)
+
+
+def weights_of(name: str, tensor: Tensor) -> Tensor:
+    """A tensor as 32-bit floats. Raises ValueError where it is of another kind, or holds what is not finite.
+
+    One whole number alone may be there as well: a layer that standardises counts its batches.
+    """
+    if tensor.dtype == torch.int64 and not tensor.ndim:
+        return tensor
+    if not tensor.is_floating_point() or not tensor.isfinite().all():
+        raise ValueError(f"{name} is not made of finite floating point numbers")
+    return tensor.float()
+
+
+def contents(path: Path) -> bytes:
+    """The bytes of a file. Raises OSError, also for a pipe or a device, which might never end."""
+    if not path.is_file():
+        raise FileNotFoundError(path.name)
+    return path.read_bytes()
 
 
 def in_a_line(error: Exception, longest: int = 300) -> str:
@@ -185,7 +216,7 @@ def metrics(folder: Path) -> dict[str, Any]:
         return {}
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{folder.name}: {METRICS} can't be read: {error}") from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{folder.name}: {METRICS} is no JSON object")

@@ -17,11 +17,11 @@ import torch
 from tqdm import tqdm
 
 from models import catalog, checkpoints, data, images, inference, letterbox, noise, sampling, training
-from models.arguments import SEED_BITS, above_zero, device, level, positive, seed, side, temperature
+from models.arguments import SEED_BITS, above_zero, count, device, level, positive, seed, share, side, temperature
 from models.catalog import SHIPPED, Catalog, UnknownModel
 from models.checkpoints import CheckpointError, Model
 from models.data import DataError
-from models.images import FORMATS, Picture, PictureError
+from models.images import ANSWERED, FORMATS, WRITTEN, Picture, PictureError
 from models.inference import Session
 from models.recipes import RECIPES
 from models.training import Stopped
@@ -167,6 +167,12 @@ def add_evaluate(one: argparse.ArgumentParser) -> None:
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
     one.add_argument("--tile", type=positive, default=512, help="longest side of a tile (default: 512)")
     one.add_argument("--limit", type=positive, default=0, help="measure on the first so many pictures alone")
+    one.add_argument(
+        "--samples",
+        type=count,
+        default=1000,
+        help="draws of each picture's code for a VAE's likelihood, hours on a CPU; 0 for none (default: 1000)",
+    )
 
 
 def evaluate(asked: argparse.Namespace) -> int:
@@ -174,8 +180,10 @@ def evaluate(asked: argparse.Namespace) -> int:
     from models import evaluation  # needs torchmetrics, which a machine that only trains may lack
 
     entry = Catalog.of(SHIPPED, asked.shelf).find(asked.model)
-    report = evaluation.evaluate(entry.folder, asked.data, asked.device, asked.tile, asked.limit)
+    report = evaluation.evaluate(entry.folder, asked.data, asked.device, asked.tile, asked.limit, asked.samples)
     print(evaluation.as_markdown(report.table))
+    for title, table in report.more.items():
+        print(f"\n{title}:\n{evaluation.as_markdown(table)}")
     for name, value in report.figures.items():
         print(f"{name}: {evaluation.shown(value)}")
     return 0
@@ -187,7 +195,7 @@ def add_pictures(one: argparse.ArgumentParser, model: str) -> None:
     one.add_argument("target", type=Path, metavar="OUT", help="a file, or a folder for the answers")
     one.add_argument("--model", default=model, help=f"name, or name@version (default: {model})")
     one.add_argument(
-        "--format", choices=sorted(FORMATS), help="of the answers (default: as the name of OUT says, or IN's)"
+        "--format", choices=sorted(WRITTEN), help="of the answers (default: as the name of OUT says, or IN's)"
     )
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
 
@@ -197,6 +205,7 @@ def add_denoise(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--sigma", type=level, help="noise level in 8-bit grey levels, 0 to 100; left out, it is estimated"
     )
+    one.add_argument("--strength", type=share, default=1.0, help="how much of the change is made, 0 to 1 (default: 1)")
     one.add_argument("--tile", type=positive, default=512, help="longest side of a tile (default: 512)")
 
 
@@ -218,20 +227,22 @@ def colorize(asked: argparse.Namespace) -> int:
     return each_picture(asked, "colorize", coloured)
 
 
-Answer = Callable[[Session, bytes, Path, argparse.Namespace], bytes]
-"""(session, a picture's bytes, where its answer goes, what was asked) -> the answer's bytes."""
+Answer = Callable[[Session, Picture, argparse.Namespace], Picture]
+"""(session, a picture, what was asked) -> the answer, for which the picture's own pixels may be used."""
 
 
 def each_picture(asked: argparse.Namespace, ask: str, answer: Answer) -> int:
     """Answers each picture of IN in its place in OUT, past those that can't be done."""
     entry = able(asked, ask)
     pairs = apart(targets(asked.source, asked.target, asked.format))
+    if asked.graphs and inference.chosen_device(asked.device).type == "cpu":
+        inference.draw_apart(entry.folder, (ask,), asked.graphs)
     session = session_of(checkpoints.load(entry.folder), asked)
     failed = []
     for source, target in (bar := tqdm(pairs, unit="picture", disable=len(pairs) == 1)):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            keep(target, answer(session, source.read_bytes(), target, asked))
+            answered(session, source, target, answer, asked)
         except UNFIT as error:
             failed.append(f"{source}: {told(error)}")
             bar.write(failed[-1], file=sys.stderr)
@@ -240,43 +251,74 @@ def each_picture(asked: argparse.Namespace, ask: str, answer: Answer) -> int:
     return 1 if failed else 0
 
 
+def answered(session: Session, source: Path, target: Path, answer: Answer, asked: argparse.Namespace) -> None:
+    """Writes the answer to one picture, with what the camera noted of it; a link stays one, to what is written."""
+    picture, notes = opened(source)
+    picture = answer(session, picture, asked)
+    form = asked.format or format_named(target) or ANSWERED[picture.format]
+    with checkpoints.replacing(target.resolve()) as stream:
+        images.save(picture, form, stream, metadata=notes)
+
+
+def opened(source: Path) -> tuple[Picture, bytes | None]:
+    """A picture, and what the camera noted of it."""
+    data = source.read_bytes()
+    notes = images.exif_of(data)  # first, as for this a PNG is decoded as well, and then there would be two of it
+    return images.read(data), notes
+
+
 UNFIT = (PictureError, inference.WrongSize, letterbox.CannotFit, inference.NotFinite, OSError)
 """What can be wrong with one picture and not with the next."""
 
 
-def cleaned(session: Session, bytes_in: bytes, target: Path, asked: argparse.Namespace) -> bytes:
-    """One picture's bytes, cleaned."""
-    picture = images.read(bytes_in)
+def cleaned(session: Session, picture: Picture, asked: argparse.Namespace) -> Picture:
+    """One picture, cleaned where it stands."""
     sigma = 0.0
     if session.needs.level:
-        sigma = noise.estimate(picture.pixels) if asked.sigma is None else asked.sigma
-    pixels = inference.restored(session, picture.pixels, sigma, inference.tiling_for(session.needs, asked.tile))
-    return written(replace(picture, pixels=pixels), bytes_in, target, asked)
+        sigma = noise.estimate(picture.pixels, picture.alpha) if asked.sigma is None else asked.sigma
+    with progress_bar(picture) as bar:
+        pixels = inference.restored(
+            session,
+            picture.pixels,
+            sigma,
+            inference.tiling_for(session.needs, asked.tile),
+            lambda share: bar.update(share * bar.total - bar.n),
+            alpha=picture.alpha,
+            strength=asked.strength,
+            into=picture.pixels,
+        )
+    return replace(picture, pixels=pixels)
 
 
-def rebuilt(session: Session, bytes_in: bytes, target: Path, asked: argparse.Namespace) -> bytes:
-    """One picture's bytes, rebuilt from its code."""
-    picture = images.read(bytes_in)
+def progress_bar(picture: Picture) -> tqdm:
+    """Of one picture in megapixels, shown where it takes longer than a moment, and gone when it is done."""
+    return tqdm(
+        total=picture.width * picture.height / 1e6,
+        delay=MOMENT,
+        leave=False,
+        bar_format="{l_bar}{bar}| {n:.1f} of {total:.1f} megapixels [{elapsed}<{remaining}]",
+    )
+
+
+MOMENT = 2.0
+"""Seconds."""
+
+
+def rebuilt(session: Session, picture: Picture, asked: argparse.Namespace) -> Picture:
+    """One picture, rebuilt from its code."""
     pixels, _ = inference.reconstructed(session, data.on_white(picture))
-    return written(recoloured(replace(picture, alpha=None), pixels), bytes_in, target, asked)
+    return recoloured(replace(picture, alpha=None), pixels)
 
 
-def coloured(session: Session, bytes_in: bytes, target: Path, asked: argparse.Namespace) -> bytes:
-    """One picture's bytes, in colour, transparent where it was."""
-    picture = images.read(bytes_in)
-    return written(recoloured(picture, inference.colorized(session, picture.pixels)), bytes_in, target, asked)
+def coloured(session: Session, picture: Picture, asked: argparse.Namespace) -> Picture:
+    """One picture in colour, transparent where it was."""
+    return recoloured(picture, inference.colorized(session, picture.pixels))
 
 
 def recoloured(picture: Picture, pixels: images.Pixels) -> Picture:
     """The picture with other pixels; a profile for grey doesn't hold for colours, nor the other way round."""
     same = picture.pixels.shape[2] == pixels.shape[2]
     return replace(picture, pixels=pixels, profile=picture.profile if same else None)
-
-
-def written(picture: Picture, bytes_in: bytes, target: Path, asked: argparse.Namespace) -> bytes:
-    """An answer's bytes in the format asked for, with what the camera noted of the picture that came."""
-    form = asked.format or format_named(target) or picture.format
-    return images.write(picture, form, metadata=images.exif_of(bytes_in))
 
 
 def add_encode(one: argparse.ArgumentParser) -> None:
@@ -302,10 +344,10 @@ def encode(asked: argparse.Namespace) -> int:
 
 def targets(source: Path, target: Path, form: str | None) -> Iterator[tuple[Path, Path]]:
     """Each picture, and where its answer goes; what lies in OUT is not taken from IN. Raises DataError for none."""
-    suffix = FORMATS[form].suffixes[0] if form else None
     if source.is_file():
         to_folder = target.is_dir() or not target.suffix
-        yield source, (target / source.name).with_suffix(suffix or source.suffix) if to_folder else target
+        form = form or (None if to_folder else format_named(target))
+        yield source, with_suffix(target / source.name, form) if to_folder else target
         return
     known = {suffix for one in FORMATS.values() for suffix in one.suffixes}
     found = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in known and not path.is_dir()]
@@ -318,7 +360,14 @@ def targets(source: Path, target: Path, form: str | None) -> Iterator[tuple[Path
     if target.resolve() == source.resolve():
         raise DataError(f"{source} and {target} are the same folder; name another for the answers")
     for path in found:
-        yield path, (target / path.relative_to(source)).with_suffix(suffix or path.suffix)
+        yield path, with_suffix(target / path.relative_to(source), form)
+
+
+def with_suffix(path: Path, form: str | None) -> Path:
+    """The path named as of a format; unless one is given, of that which its name says, if that is written."""
+    came = named(path)
+    form = form or (ANSWERED[came] if came and came not in WRITTEN else None)
+    return path.with_suffix(FORMATS[form].suffixes[0]) if form else path
 
 
 def apart(pairs: Iterable[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
@@ -342,7 +391,17 @@ def keep(target: Path, answer: bytes) -> None:
 
 
 def format_named(path: Path) -> str | None:
-    """The format that a file's name asks for."""
+    """The format that a file's name asks for. Raises DataError for one that is only read."""
+    form = named(path)
+    if form and form not in WRITTEN:
+        raise DataError(
+            f"{FORMATS[form].label} is read, but not written: name {path.name} as one of {', '.join(WRITTEN)}"
+        )
+    return form
+
+
+def named(path: Path) -> str | None:
+    """The format that a file is of, by its name."""
     return next((name for name, one in FORMATS.items() if path.suffix.lower() in one.suffixes), None)
 
 

@@ -53,7 +53,11 @@ class Compiled:
         types = (arrays[0].dtype, np.dtype(answer))
         if types not in self.requests:
             self.requests[types] = self.request(*types)
-        results = self.requests[types].infer(list(arrays), share_inputs=True)
+        try:
+            results = self.requests[types].infer(list(arrays), share_inputs=True)
+        except RuntimeError:
+            del self.requests[types]  # one that found no memory keeps the shapes of then, and fails ever after
+            raise
         return tuple(results[number] for number in range(len(results)))
 
     def request(self, given: np.dtype, answer: np.dtype) -> Any:
@@ -109,11 +113,14 @@ def graph_of(module: nn.Module, example: Sequence[Tensor], moving: Any) -> Any:
         raise CannotCompile(str(error).partition("\n")[0]) from error
 
 
+def is_kept(folder: Path, name: str) -> bool:
+    return (folder / f"{name}.xml").exists()
+
+
 def kept(folder: Path, name: str) -> Any:
     """The graph of that name, or None where none is kept that can be read."""
-    path = folder / f"{name}.xml"
     try:
-        return core().read_model(path) if path.exists() else None
+        return core().read_model(folder / f"{name}.xml") if is_kept(folder, name) else None
     except RuntimeError:  # half a file, say; it is drawn again
         return None
 

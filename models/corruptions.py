@@ -42,6 +42,19 @@ class Nothing:
 
 
 @dataclass(frozen=True)
+class Binarized:
+    """Each value black or white, its own value being its chance to be white; that draw is what is to be restored too.
+
+    Drawn anew at each step it is the dynamic binarization that likelihoods of digits are measured on (Salakhutdinov and
+    Murray 2008, "On the Quantitative Analysis of Deep Belief Networks").
+    """
+
+    def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
+        drawn = (uniform(generator, *clean.shape) < clean).float()
+        return Spoilt(drawn, clean.new_zeros(len(clean)), drawn)
+
+
+@dataclass(frozen=True)
 class Gaussian:
     """White Gaussian noise, its level drawn for each picture between `low` and `high` grey levels.
 
@@ -134,7 +147,7 @@ class Mixture:
             raise ValueError(f"{len(self.choices)} corruptions can't have {len(self.chances)} chances")
 
     def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
-        chances = torch.tensor(self.chances, device=generator.device)
+        chances = torch.tensor(self.chances, dtype=torch.float, device=generator.device)
         which = torch.multinomial(chances, len(clean), replacement=True, generator=generator)
         return spoilt_by(self.choices, which, clean, generator)
 

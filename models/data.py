@@ -4,6 +4,7 @@ Everything drawn is drawn from a generator that is given, so step t of a seed is
 """
 
 import gzip
+import math
 import struct
 import zipfile
 import zlib
@@ -192,7 +193,8 @@ def read_idx(path: Path) -> Tensor:
 
 
 def from_npz(path: Path) -> Pictures:
-    """Arrays `train_images` and, if there, `val_images`: `n h w` or `n h w c`, uint8 (as MedMNIST packs them)."""
+    """Arrays `train_images` and, if there, `val_images`: `n h w` or `n h w c`, uint8 (as MedMNIST packs them); or
+    `train` and `valid`, square pictures in black and white, eight pixels a byte (as binarized MNIST is packed)."""
     arrays = arrays_of(path, "train_images", "val_images")
     return same_channels(*at_least_one(list(arrays["train_images"]), list(arrays.get("val_images", []))))
 
@@ -205,6 +207,7 @@ def arrays_of(path: Path, needed: str, *others: str) -> dict[str, Tensor]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as packed:
             arrays = {name: packed[name] for name in (needed, *others) if name in packed}
+            arrays |= {name: bits(packed[BITS[name]]) for name in (needed, *others) if BITS[name] in packed}
     except FileNotFoundError as error:
         raise DataError(f"there is no {path}") from error
     except TypeError as error:
@@ -214,6 +217,26 @@ def arrays_of(path: Path, needed: str, *others: str) -> dict[str, Tensor]:
     if needed not in arrays:
         raise DataError(f"{path.name} has no array `{needed}`")
     return {name: stacked(pixels) for name, pixels in arrays.items()}
+
+
+BITS = {"train_images": "train", "val_images": "valid", "test_images": "test"}
+"""What arrays are called where each pixel is one bit."""
+
+
+def bits(packed: np.ndarray) -> np.ndarray:
+    """`n b` uint8, the pixels of a square picture one bit each (`np.packbits`) -> `n h w` uint8, 0 or 255.
+
+    Raises DataError.
+    """
+    side = math.isqrt(8 * packed.shape[1]) if packed.ndim == 2 else 0
+    if packed.dtype != np.uint8 or not side or side * side != 8 * packed.shape[1]:
+        raise DataError("packed bits must be uint8, `n b`, each row those of one square picture")
+    return np.unpackbits(packed, axis=1).reshape(-1, side, side) * np.uint8(255)
+
+
+def sets_apart(path: Path) -> bool:
+    """Whether a set has test pictures of its own."""
+    return path.suffix.lower() == ".npz" or (path.is_dir() and any(path.glob("t10k-images*idx3*")))
 
 
 def test_part(path: Path) -> list[Picture8]:

@@ -6,7 +6,12 @@ give what PyTorch gives.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +19,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from models import colour, compiled, letterbox, restore, sampling
+from models import checkpoints, colour, compiled, letterbox, restore, sampling
 from models.compiled import CannotCompile, Compiled
 from models.letterbox import Placement
-from models.restore import Tiling
+from models.restore import Tiling, Window
 from models.tasks import DECODE_BATCH, TASK_OF, TASKS
 from models.types import GREY_LEVELS, Needs, Pixels
 
@@ -236,6 +241,20 @@ def in_channels(tiles: np.ndarray, wanted: int) -> np.ndarray:
     return np.repeat(tiles, wanted, axis=3)
 
 
+def draw_apart(folder: Path, asks: tuple[str, ...], graphs: Path) -> None:
+    """Draws the graphs of a checkpoint that are not kept yet, in a process of its own: what PyTorch loads to do so, 110
+    MB, would stay in memory beside a large picture. Where no process can be had they are drawn when they are needed."""
+    names = [compiled.name_of(checkpoints.describe(folder).sha256, TASK_OF[ask]) for ask in asks]
+    if compiled.available() and not all(compiled.is_kept(graphs, name) for name in names):
+        with suppress(BrokenProcessPool, OSError), ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            pool.submit(draw, folder, asks, graphs).result()
+
+
+def draw(folder: Path, asks: tuple[str, ...], graphs: Path) -> None:
+    model = checkpoints.load(folder)
+    Session(model.network, torch.device("cpu"), weights=model.description.sha256, graphs=graphs).prepare(asks)
+
+
 def with_channels(tiles: np.ndarray, wanted: int) -> np.ndarray:
     """Tiles `b h w c` as a network of so many channels takes them; colours become three grey tiles each."""
     if tiles.shape[3] == wanted:
@@ -286,20 +305,44 @@ def all_finite(answer: np.ndarray, finite: np.ndarray) -> np.ndarray:
     return answer
 
 
+def untouched(needs: Needs, sigma: float | None, strength: float) -> bool:
+    """Whether a picture stays as it is: no change is asked for, or the network is told that there is no noise."""
+    return strength == 0 or (needs.level and sigma == 0)
+
+
 def restored(
-    session: Session, pixels: Pixels, sigma: float, tiling: Tiling, done: Callable[[float], None] = lambda share: None
+    session: Session,
+    pixels: Pixels,
+    sigma: float,
+    tiling: Tiling,
+    done: Callable[[float], object] = lambda share: None,
+    *,
+    alpha: np.ndarray | None = None,
+    strength: float = 1.0,
+    into: Pixels | None = None,
 ) -> Pixels:
-    """A picture of any size, tile by tile; `done` is told the share of tiles done. Level 0 leaves it as it is."""
+    """A picture of any size, tile by tile; level 0, and strength 0, leave it as it is.
+
+    done: is told the share of tiles done. alpha: `h w` of the picture; what it hides is neither looked at nor changed.
+    strength: 0 to 1, how much of the change is made. into: where the answer goes, a new array unless told; it may be
+    the picture itself, of which no pixel is overwritten before the last window that looks at it was cut.
+    """
     height, width = pixels.shape[:2]
     check_size(session.needs, height, width)
-    if session.needs.level and sigma == 0:
+    if untouched(session.needs, sigma, strength):
         return pixels
-    answer = np.empty_like(pixels)
+    answer = np.empty_like(pixels) if into is None else into
     windows = restore.split(height, width, tiling)
+    waiting: deque[tuple[Window, Pixels]] = deque()
     for number, window in enumerate(windows, 1):
-        tile = restore.cut(pixels, window)
-        restore.join(answer, window, restore_tiles(session, tile[None], np.array([sigma]))[0])
+        while waiting and waiting[0][0].rows.until <= window.rows.start:
+            restore.join(answer, *waiting.popleft())
+        tile = restore.shown(pixels, alpha, window)
+        restored_tile = restore_tiles(session, tile[None], np.array([sigma]))[0]
+        waiting.append((window, restore.kept(pixels, alpha, window, restored_tile, strength).copy()))
         done(number / len(windows))
+    for window, part in waiting:
+        restore.join(answer, window, part)
     return answer
 
 

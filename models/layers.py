@@ -38,23 +38,33 @@ class Encoder(nn.Module):
     """Pictures of one size to vectors: residual convolutions, halved once a level, then one linear layer.
 
     `b c h w` -> `b out`; with `out` at 0 there is no linear layer, and the vector is the coarsest level itself. A size
-    that can't be halved so often is padded at the right and bottom by its edge.
+    that can't be halved so often is padded at the right and bottom by its edge. `blocks` residual blocks stand at each
+    level and one more at the coarsest; squares of `unshuffle` pixels are folded into channels first.
     """
 
-    def __init__(self, channels: int, size: tuple[int, int], widths: tuple[int, ...], out: int, dropout: float = 0.0):
+    def __init__(
+        self,
+        channels: int,
+        size: tuple[int, int],
+        widths: tuple[int, ...],
+        out: int,
+        dropout: float = 0.0,
+        blocks: int = 1,
+        unshuffle: int = 1,
+    ):
         super().__init__()
-        self.padding = tuple(up_to_multiple(side, 2 ** (len(widths) - 1)) - side for side in size)
-        stages: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, padding=1)]
+        self.unshuffle = unshuffle
+        self.padding = padding(size, len(widths), unshuffle)
+        stages: list[nn.Module] = [nn.Conv2d(channels * unshuffle**2, widths[0], 3, padding=1)]
         for a, b in pairwise(widths):
-            stages += [residuals(a, 1, dropout, nn.SiLU), nn.Conv2d(a, b, 3, stride=2, padding=1)]
-        stages += [residuals(widths[-1], 2, dropout, nn.SiLU), nn.SiLU()]
+            stages += [residuals(a, blocks, dropout, nn.SiLU), nn.Conv2d(a, b, 3, stride=2, padding=1)]
+        stages += [residuals(widths[-1], blocks + 1, dropout, nn.SiLU), nn.SiLU()]
         self.convolutions = nn.Sequential(*stages)
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(widths[-1] * area(size, len(widths)), out) if out else nn.Identity()
+        self.linear = nn.Linear(widths[-1] * area(size, len(widths), unshuffle), out) if out else nn.Identity()
 
     def forward(self, x: Batch) -> Tensor:
-        bottom, right = self.padding
-        x = nn.functional.pad(x, (0, right, 0, bottom), mode="replicate")
+        x = folded(x, self.padding, self.unshuffle)
         return self.linear(self.dropout(self.convolutions(x).flatten(1)))
 
 
@@ -65,21 +75,43 @@ class Decoder(nn.Module):
     being able to do without it.
     """
 
-    def __init__(self, channels: int, size: tuple[int, int], widths: tuple[int, ...], into: int, dropout: float = 0.0):
+    def __init__(
+        self,
+        channels: int,
+        size: tuple[int, int],
+        widths: tuple[int, ...],
+        into: int,
+        dropout: float = 0.0,
+        blocks: int = 1,
+        unshuffle: int = 1,
+    ):
         super().__init__()
-        self.size = size
-        self.grid = grid(size, len(widths))
-        self.linear = nn.Linear(into, widths[-1] * area(size, len(widths))) if into else nn.Identity()
+        self.size, self.unshuffle = size, unshuffle
+        self.grid = grid(size, len(widths), unshuffle)
+        self.linear = nn.Linear(into, widths[-1] * area(size, len(widths), unshuffle)) if into else nn.Identity()
         self.dropout = nn.Dropout(dropout)
-        stages: list[nn.Module] = [residuals(widths[-1], 2, dropout, nn.SiLU)]
+        stages: list[nn.Module] = [residuals(widths[-1], blocks + 1, dropout, nn.SiLU)]
         for b, a in pairwise(reversed(widths)):
-            stages += [nn.ConvTranspose2d(b, a, 2, stride=2), residuals(a, 1, dropout, nn.SiLU)]
-        stages += [nn.SiLU(), nn.Conv2d(widths[0], channels, 3, padding=1)]
+            stages += [nn.ConvTranspose2d(b, a, 2, stride=2), residuals(a, blocks, dropout, nn.SiLU)]
+        stages += [nn.SiLU(), nn.Conv2d(widths[0], channels * unshuffle**2, 3, padding=1)]
         self.convolutions = nn.Sequential(*stages)
 
     def forward(self, code: Tensor) -> Batch:
         x = self.linear(self.dropout(code)).unflatten(1, (-1, *self.grid))
-        return self.convolutions(x)[..., : self.size[0], : self.size[1]]
+        return unfolded(self.convolutions(x), self.size, self.unshuffle)
+
+
+def folded(x: Batch, padding: tuple[int, int], unshuffle: int) -> Tensor:
+    """Padded at the bottom and right by its edge, squares of `unshuffle` pixels folded into channels."""
+    bottom, right = padding
+    x = nn.functional.pad(x, (0, right, 0, bottom), mode="replicate")
+    return nn.functional.pixel_unshuffle(x, unshuffle) if unshuffle > 1 else x
+
+
+def unfolded(x: Tensor, size: tuple[int, int], unshuffle: int) -> Tensor:
+    """The other way round: `b c h w` of (height, width)."""
+    x = nn.functional.pixel_shuffle(x, unshuffle) if unshuffle > 1 else x
+    return x[..., : size[0], : size[1]]
 
 
 def flat_encoder(channels: int, size: tuple[int, int], hidden: int, out: int) -> nn.Sequential:
@@ -95,13 +127,19 @@ def flat_decoder(channels: int, size: tuple[int, int], hidden: int, into: int) -
     return nn.Sequential(*layers, nn.Unflatten(1, (channels, *size)))
 
 
-def grid(size: tuple[int, int], levels: int) -> tuple[int, int]:
-    """Height and width of the coarsest level, where each level but the first halves the picture."""
-    factor = 2 ** (levels - 1)
+def padding(size: tuple[int, int], levels: int, unshuffle: int = 1) -> tuple[int, int]:
+    """Pixels that (height, width) lack for being folded once and halved `levels - 1` times."""
+    factor = unshuffle * 2 ** (levels - 1)
+    return up_to_multiple(size[0], factor) - size[0], up_to_multiple(size[1], factor) - size[1]
+
+
+def grid(size: tuple[int, int], levels: int, unshuffle: int = 1) -> tuple[int, int]:
+    """Height and width of the coarsest level, where each level but the first halves the folded picture."""
+    factor = unshuffle * 2 ** (levels - 1)
     return up_to_multiple(size[0], factor) // factor, up_to_multiple(size[1], factor) // factor
 
 
-def area(size: tuple[int, int], levels: int) -> int:
+def area(size: tuple[int, int], levels: int, unshuffle: int = 1) -> int:
     """Positions of that coarsest level."""
-    height, width = grid(size, levels)
+    height, width = grid(size, levels, unshuffle)
     return height * width

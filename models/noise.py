@@ -71,14 +71,15 @@ class Patches(NamedTuple):
     """`f d`, the cosines of the fine part."""
 
 
-def estimate(pixels: np.ndarray) -> float:
+def estimate(pixels: np.ndarray, alpha: np.ndarray | None = None) -> float:
     """Standard deviation of the white Gaussian noise in a picture before it was clipped and rounded.
 
     `pixels` is `h w c`, uint8 or uint16, of any size; the answer is in 8-bit grey levels, 0 to 100, and 0.0 where
-    nothing can be told (a few pixels, one colour, nearly all black or white). The same pixels get the same answer.
+    nothing can be told (a few pixels, one colour, nearly all black or white). What `alpha`, `h w`, hides is not looked
+    at. The same pixels get the same answer.
     """
-    windows, size = sample(pixels)
-    windows = telling(windows)
+    windows, size = sample(pixels, alpha)
+    windows = telling(windows) if len(windows) else windows
     if len(windows) < FEWEST:
         return 0.0
     patches = split(windows, size)
@@ -95,15 +96,19 @@ def estimate(pixels: np.ndarray) -> float:
     return min(level, LOUDEST) if believed(patches, level) else 0.0
 
 
-def sample(pixels: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-    """At most `PATCHES` patches, `n c d` in grey levels, evenly spread (all of a small picture's), and their size."""
+def sample(pixels: np.ndarray, alpha: np.ndarray | None = None) -> tuple[np.ndarray, tuple[int, int]]:
+    """At most `PATCHES` patches, `n c d` in grey levels, evenly spread (all of a small picture's), and their size; of
+    those the ones of which `alpha` hides nothing."""
     size = min(SIDE, pixels.shape[0]), min(SIDE, pixels.shape[1])
     windows = sliding_window_view(pixels, size, axis=(0, 1))
     height, width = windows.shape[:2]
     places = np.arange(height * width) if height * width <= PATCHES else golden(PATCHES, height * width)
+    if alpha is not None:
+        seen = sliding_window_view(alpha, size)[places // width, places % width]
+        places = places[seen.all((1, 2))]
     step = np.iinfo(pixels.dtype).max / WHITE
     chosen = windows[places // width, places % width].astype(np.float32, order="C")
-    return chosen.reshape(*chosen.shape[:2], -1) / np.float32(step), size
+    return chosen.reshape(*chosen.shape[:2], math.prod(size)) / np.float32(step), size
 
 
 def golden(count: int, total: int) -> np.ndarray:

@@ -1,8 +1,7 @@
 """What training makes small. Losses come back in parts (distortion, rate), summed in one place: `total`."""
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,8 +11,8 @@ from torch.nn import functional as F
 from models.colorizer import REACH, soft_bins
 from models.colour import chroma
 from models.corruptions import Spoilt, normal
+from models.observation import OBSERVATIONS
 from models.types import Batch
-from models.vae import Inference, Posterior
 
 Parts = dict[str, Tensor]
 Objective = Callable[[Any, Batch, Spoilt, Generator], Parts]
@@ -29,13 +28,21 @@ def total(parts: Parts) -> Tensor:
 
 @dataclass(frozen=True)
 class Restoration:
-    """Distance of the restored picture to the clean one, averaged over values: `l1`, `l2` or `charbonnier`."""
+    """Distance of the restored picture to the clean one, averaged over values: `l1`, `l2` or `charbonnier`.
+
+    `balance` times the mean distance of each channel's mean comes to it: what is least in error value by value may
+    still be off as a whole, where noise was clipped and the middle of what is likely is not its mean.
+    """
 
     distance: str = "l1"
+    balance: float = 0.0
 
     def __call__(self, network: Any, clean: Batch, spoilt: Spoilt, generator: Generator) -> Parts:
-        restored = network(spoilt.pixels, spoilt.level).float()
-        return {"distortion": DISTANCES[self.distance](restored, spoilt.target(clean))}
+        restored, target = network(spoilt.pixels, spoilt.level).float(), spoilt.target(clean)
+        distortion = DISTANCES[self.distance](restored, target)
+        if not self.balance:
+            return {"distortion": distortion}
+        return {"distortion": distortion, "bias": self.balance * (restored - target).mean((2, 3)).abs().mean()}
 
 
 def charbonnier(a: Batch, b: Batch, epsilon: float = 1e-3) -> Tensor:
@@ -85,39 +92,32 @@ class Tint:
 class Elbo:
     """The negative evidence lower bound in nats a picture: distortion + beta * rate (Kingma and Welling 2014, eq. 3).
 
-    With beta at 1 the sum of the parts is a true bound. `free_bits`: nats of rate in each latent dimension, on average
-    over the batch, that cost nothing (Kingma et al. 2016).
+    With beta at 1 the sum of the parts is a true bound. `warm_up`: steps over which beta grows from nothing while
+    training (Bowman et al. 2016), so that codes are of use before they cost. `free_bits`: nats of rate that cost
+    nothing in each group that a network counts its rate in, on average over the batch (Kingma et al. 2016): each
+    dimension or layer, or a flow's code as one.
     """
 
     likelihood: str = "bernoulli"
     beta: float = 1.0
     free_bits: float = 0.0
+    warm_up: int = 0
 
     def __call__(self, network: Any, clean: Batch, spoilt: Spoilt, generator: Generator) -> Parts:
         noise = normal(generator, torch.Size((len(clean), network.needs.latent)))
         inference = network(spoilt.pixels, noise)
-        distortion = LIKELIHOODS[self.likelihood](inference, spoilt.target(clean)).mean()
-        rate = divergence(inference.posterior).mean(0).clamp(min=self.free_bits).sum()
-        return {"distortion": distortion, "rate": self.beta * rate}
+        nats = OBSERVATIONS[self.likelihood].nats
+        distortion = nats(inference.output, inference.log_deviation, spoilt.target(clean)).mean()
+        rate = inference.rate.float().mean(0)
+        # Not where nothing is free: a flow's estimate may be below nought, and cutting it there would bias the bound.
+        free = rate.clamp(min=self.free_bits) if self.free_bits else rate
+        return {"distortion": distortion, "rate": self.beta * free.sum()}
+
+    def at(self, step: int) -> "Elbo":
+        """As it is at a step of training: the same, but for beta while it warms up."""
+        return replace(self, beta=self.beta * min(1.0, (step + 1) / self.warm_up)) if self.warm_up else self
 
 
-def divergence(posterior: Posterior) -> Tensor:
-    """KL(q(z | x) || N(0, I)) in nats for each picture and dimension, `b k` (the paper's appendix B)."""
-    mean, log_variance = posterior.mean.float(), posterior.log_variance.float()
-    return 0.5 * (mean**2 + log_variance.exp() - log_variance - 1)
-
-
-def bernoulli(inference: Inference, clean: Batch) -> Tensor:
-    """-log p(x | z) in nats for each picture, pixels as chances to be white; the output is logits."""
-    nats = F.binary_cross_entropy_with_logits(inference.output.float(), clean, reduction="none")
-    return nats.flatten(1).sum(1)
-
-
-def gaussian(inference: Inference, clean: Batch) -> Tensor:
-    """-log p(x | z) in nats for each picture: normal around the output, with the one deviation that was learned."""
-    log_deviation = inference.log_deviation.float().clamp(-7, 3)
-    z = (inference.output.float() - clean) * torch.exp(-log_deviation)
-    return (0.5 * z**2 + log_deviation + 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
-
-
-LIKELIHOODS: dict[str, Callable[[Inference, Batch], Tensor]] = {"bernoulli": bernoulli, "gaussian": gaussian}
+def at_step(objective: Objective, step: int) -> Objective:
+    """What an objective is at a step of training."""
+    return objective.at(step) if isinstance(objective, Elbo) else objective

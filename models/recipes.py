@@ -11,12 +11,15 @@ from typing import Any
 from torch import nn
 
 from models.autoencoder import Autoencoder, AutoencoderConfig
+from models.camera import Camera
 from models.colorizer import Colorizer, ColorizerConfig
-from models.corruptions import Corruption, Dropout, Gaussian, Grey, Nothing, OneOf
-from models.objectives import DISTANCES, LIKELIHOODS, Elbo, Objective, Restoration, Sparsity, Tint
+from models.corruptions import Binarized, Corruption, Dropout, Gaussian, Grey, Mixture, Nothing, OneOf
+from models.hierarchy import Hierarchy, HierarchyConfig
+from models.objectives import DISTANCES, Elbo, Objective, Restoration, Sparsity, Tint
+from models.observation import OBSERVATIONS
 from models.sparse import SparseAutoencoder, SparseConfig
 from models.unet import UNet, UNetConfig
-from models.vae import VAE, VAEConfig
+from models.vae import PRIORS, VAE, VAEConfig
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "autoencoder": Architecture(Autoencoder, AutoencoderConfig),
     "sparse": Architecture(SparseAutoencoder, SparseConfig),
     "vae": Architecture(VAE, VAEConfig),
+    "hierarchy": Architecture(Hierarchy, HierarchyConfig),
     "colorizer": Architecture(Colorizer, ColorizerConfig),
 }
 
@@ -78,14 +82,22 @@ SETTINGS: dict[str, Container[Any]] = {
     "side": Number(1, 4096),
     "bins": Number(2, 100),
     "temperature": Number(0.01, 1, parts=True),
-    "likelihood": tuple(LIKELIHOODS),
+    "likelihood": tuple(OBSERVATIONS),
+    "prior": PRIORS,
+    "couplings": Number(1, 64),
+    "coupling_width": Number(1, 100_000),
+    "layers": Number(0, 64, many=8),
+    "planes": Number(1, 10_000, many=8),
+    "top": Number(1, 100_000),
 }
 """What each setting of a network may be. The bounds are wide: they keep out what can't be computed at all."""
 
 AIMS: dict[str, Container[Any]] = {
     "beta": Number(0, 1_000, parts=True),
     "free_bits": Number(0, 1_000, parts=True),
+    "warm_up": Number(0, 10_000_000),
     "emphasis": Number(0, 1_000, parts=True),
+    "balance": Number(0, 1_000, parts=True),
     "distance": tuple(DISTANCES),
 }
 """What each setting of an objective may be; a likelihood belongs to the network that was made for it."""
@@ -151,6 +163,7 @@ class Recipe:
     """One row of the table.
 
     asks: what the trained model can be asked for, by the names of the service's routes.
+    features: those that pictures drawn are held against real ones in; none where what they show is not known.
     crop: side of random crops in pixels; 0 where whole pictures of one size are taken.
     size: side that whole pictures are brought to where the set has no common size of its own.
     grey: share of crops whose colour is taken away. framed: short side, in crops, that pictures are brought to before
@@ -162,6 +175,7 @@ class Recipe:
     corruption: Corruption
     objective: Objective
     config: dict[str, Any] = field(default_factory=dict)
+    features: str = ""
     crop: int = 0
     size: int = 64
     grey: float = 0.0
@@ -177,8 +191,11 @@ DRAWN = ("sample", *REBUILT, "interpolate", "traverse")
 PHOTO = Recipe(
     "unet",
     ("denoise",),
-    Gaussian(0, 100, power=1.5),
-    Restoration("l1"),
+    Mixture(
+        (Gaussian(0, 100, power=1.5), Camera(), Camera(high=3e-3, overlooked=1.0), Nothing()),
+        (20, 3, 8, 9),
+    ),
+    Restoration("l1", balance=0.5),
     crop=128,
     grey=0.1,
     schedule=Schedule(steps=100_000, batch=8, warm_up=300, weight_decay=0.0),
@@ -186,7 +203,7 @@ PHOTO = Recipe(
 DENOISE = Recipe(
     "autoencoder",
     ("denoise",),
-    OneOf((Dropout(0.5, 0.5), Gaussian(0, 100))),
+    OneOf((Dropout(0.5, 0.5), Dropout(0.0, 0.8), Gaussian(0, 100))),
     Restoration("l2"),
     config={"code": 0, "second_look": 32},
 )
@@ -198,15 +215,21 @@ COLORIZE = Recipe(
     Grey(),
     Tint(emphasis=2.0),
     crop=224,
-    framed=1.1,
-    schedule=Schedule(steps=30_000, batch=16, rate=5e-4),
+    framed=1.4,
+    schedule=Schedule(steps=2_000, batch=16, rate=5e-4, warm_up=100, weight_decay=0.05),
 )
-VAE_BERNOULLI = Recipe("vae", DRAWN, Nothing(), Elbo("bernoulli"), config={"likelihood": "bernoulli"})
-VAE_GAUSSIAN = replace(VAE_BERNOULLI, objective=Elbo("gaussian"), config={"likelihood": "gaussian"})
+VAE_GAUSSIAN = Recipe("vae", DRAWN, Nothing(), Elbo("gaussian"), config={"likelihood": "gaussian"})
+VAE_LOGISTIC = replace(VAE_GAUSSIAN, objective=Elbo("logistic", warm_up=2_000), config={"likelihood": "logistic"})
+BINARY = Recipe("vae", DRAWN, Binarized(), Elbo("bernoulli", warm_up=2_000), config={"likelihood": "bernoulli"})
+"""For digits and the like, whose likelihood is told of black and white."""
 
 SMALL: dict[str, Any] = {"widths": [16, 32, 64]}
 """Enough for pictures of 28 px."""
-LARGE: dict[str, Any] = {"widths": [32, 64, 128, 256], "latent": 64}
+VECTOR: dict[str, Any] = {"widths": [64, 128], "unshuffle": 2, "latent": 40, "prior": "flow"}
+"""For a likelihood of 28 px that stands beside the literature's, with one vector."""
+LADDER: dict[str, Any] = {"widths": [64, 64], "layers": [2, 4], "planes": [4, 8]}
+"""And with layers of latents."""
+LARGE: dict[str, Any] = {"widths": [32, 64, 128, 256], "latent": 64, "prior": "flow"}
 """For drawings of 64 px in colour."""
 
 RECIPES: dict[str, Recipe] = {
@@ -219,8 +242,15 @@ RECIPES: dict[str, Recipe] = {
     "digits-denoise": replace(DENOISE, config=DENOISE.config | SMALL, schedule=Schedule(steps=3_600)),
     "digits-dropout": replace(DROPOUT, config=DROPOUT.config | SMALL | {"code": 64}, schedule=Schedule(steps=8_000)),
     "digits-sparse": replace(SPARSE, config=SMALL, schedule=Schedule(steps=8_000)),
-    "digits-vae": replace(VAE_BERNOULLI, config=VAE_BERNOULLI.config | SMALL, schedule=Schedule(steps=8_000)),
-    "digits-mlp-vae": replace(VAE_BERNOULLI, config=VAE_BERNOULLI.config | {"hidden": 400, "latent": 20}),
-    "fashion-vae": replace(VAE_BERNOULLI, config=VAE_BERNOULLI.config | SMALL, schedule=Schedule(steps=8_000)),
-    "emoji-vae": replace(VAE_GAUSSIAN, config=VAE_GAUSSIAN.config | LARGE, schedule=Schedule(steps=30_000, batch=64)),
+    "digits-vae": replace(BINARY, config=BINARY.config | VECTOR, features="digits"),
+    "digits-hvae": replace(BINARY, architecture="hierarchy", config=BINARY.config | LADDER, features="digits"),
+    "digits-mlp-vae": replace(BINARY, config=BINARY.config | {"hidden": 400, "latent": 20}, features="digits"),
+    "fashion-vae": replace(BINARY, config=BINARY.config | VECTOR, features="fashion"),
+    "fashion-hvae": replace(BINARY, architecture="hierarchy", config=BINARY.config | LADDER, features="fashion"),
+    "emoji-vae": replace(
+        VAE_LOGISTIC,
+        config=VAE_LOGISTIC.config | LARGE,
+        features="objects",
+        schedule=Schedule(steps=30_000, batch=64),
+    ),
 }

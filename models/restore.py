@@ -99,6 +99,47 @@ def cut(pixels: np.ndarray, window: Window) -> np.ndarray:
     return np.pad(inside, [*missing, (0, 0)], mode="symmetric") if any(m != (0, 0) for m in missing) else inside
 
 
-def join(canvas: np.ndarray, window: Window, answer: np.ndarray) -> None:
-    """Puts what is kept of a window's answer (`h w c`) into its place on the canvas."""
-    canvas[window.rows.kept, window.columns.kept] = answer[window.rows.inner, window.columns.inner]
+def filled(tile: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The tile `h w c` with colours that are seen wherever `alpha`, `h w`, hides its own: those of the nearest pixel of
+    the row, in the nearest row that has one. So what a file keeps unseen can't spread into what is seen."""
+    seen = alpha > 0
+    if seen.all() or not seen.any():
+        return tile
+    rows = nearest(seen.max(1))
+    return tile[rows[:, None], nearest(seen[rows])]
+
+
+def nearest(there: np.ndarray) -> np.ndarray:
+    """Along the last axis, where the nearest that is True is; there must be one."""
+    here, side = np.arange(there.shape[-1]), there.shape[-1]
+    before = np.maximum.accumulate(np.where(there, here, -2 * side), -1)
+    after = np.minimum.accumulate(np.where(there, here, 2 * side)[..., ::-1], -1)[..., ::-1]
+    return np.where(here - before <= after - here, before, after)
+
+
+def shown(pixels: np.ndarray, alpha: np.ndarray | None, window: Window) -> np.ndarray:
+    """The window's pixels as a network is to see them; `alpha` is `h w`, or None where all is seen."""
+    tile = cut(pixels, window)
+    return tile if alpha is None else filled(tile, cut(alpha[..., None], window)[..., 0])
+
+
+def kept(
+    pixels: np.ndarray, alpha: np.ndarray | None, window: Window, answer: np.ndarray, strength: float = 1.0
+) -> np.ndarray:
+    """What is kept of a window's answer (`h w c`), blended with the picture; what `alpha` hides stays the picture's."""
+    place = window.rows.kept, window.columns.kept
+    part = blended(pixels[place], answer[window.rows.inner, window.columns.inner], strength)
+    return part if alpha is None else np.where(alpha[place][..., None] > 0, part, pixels[place])
+
+
+def blended(before: np.ndarray, after: np.ndarray, strength: float) -> np.ndarray:
+    """before + strength * (after - before), `strength` of 0 to 1, rounded once to their type."""
+    if strength == 1:
+        return after
+    change = (after.astype(np.float32) - before) * np.float32(strength)
+    return (before + change).round().astype(before.dtype)
+
+
+def join(canvas: np.ndarray, window: Window, part: np.ndarray) -> None:
+    """Puts what is kept of a window's answer into its place on the canvas."""
+    canvas[window.rows.kept, window.columns.kept] = part

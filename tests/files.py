@@ -19,6 +19,8 @@ def noise(*shape: int, dtype: type = np.uint8) -> np.ndarray:
 
 def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
     stream = BytesIO()
+    if form.lower() == "heic":
+        return heic(image, **options)
     image.save(stream, form, **options)
     return stream.getvalue()
 
@@ -64,6 +66,98 @@ def tiff(samples: np.ndarray, end: str = "<", photometric: int | None = None, **
     directory = struct.pack(f"{end}H", entries) + b"".join(packed[tag] for tag in sorted(packed)) + b"\0\0\0\0"
     head = (b"II" if end == "<" else b"MM") + struct.pack(f"{end}HI", 42, 8)
     return head + directory + bits + samples.astype(samples.dtype.newbyteorder(end)).tobytes()
+
+
+PACKERS = {
+    1: bytes,
+    5: lambda data: lzw(data),
+    8: zlib.compress,
+    32773: lambda data: packbits(data),
+}
+"""By what TIFF calls a compression: none, LZW, deflate, PackBits."""
+
+
+def lzw(data: bytes) -> bytes:
+    """Literals of 9 bits, the table cleared before any code needs 10."""
+    codes = [code for at in range(0, len(data), 250) for code in (256, *data[at : at + 250])]
+    bits = "".join(f"{code:09b}" for code in [*codes, 257])
+    return int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+
+
+def packbits(data: bytes) -> bytes:
+    """Literals, and runs of two or more as runs."""
+    packed, at = b"", 0
+    while at < len(data):
+        run = next((n for n in range(1, 128) if data[at + n : at + n + 1] != data[at : at + 1]), 128)
+        packed += bytes([257 - run if run > 1 else 0, data[at]])
+        at += run
+    return packed
+
+
+def laid_tiff(
+    samples: np.ndarray,
+    end: str = "<",
+    compression: int = 1,
+    tiled: bool = False,
+    planar: bool = False,
+    differences: bool = False,
+    **more: int,
+) -> bytes:
+    """A TIFF put together by hand from `h w c`, in strips of 16 rows or tiles of 16 x 32; `more`: tags, as t338=2."""
+    height, width, channels = samples.shape
+    across, pieces = 32 if tiled else width, []
+    for plane in np.split(samples, channels, 2) if planar else [samples]:
+        for top in range(0, height, 16):
+            for left in range(0, width, across):
+                piece = plane[top : top + 16, left : left + across]
+                lacking = (16 - len(piece) if tiled else 0, across - piece.shape[1])
+                piece = np.pad(piece, ((0, lacking[0]), (0, lacking[1]), (0, 0)))
+                if differences:
+                    piece = np.diff(piece, axis=1, prepend=np.zeros_like(piece[:, :1]))
+                rows = piece.astype(piece.dtype.newbyteorder(end))
+                pieces.append(PACKERS[compression](rows.tobytes()))
+    tags: dict[int, tuple[int, ...]] = {256: (width,), 257: (height,), 258: (8 * samples.itemsize,) * channels}
+    tags |= {259: (compression,), 262: (1 if channels < 3 else 2,), 277: (channels,), 284: (1 + planar,)}
+    tags |= {317: (1 + differences,)} | {int(name[1:]): (value,) for name, value in more.items()}
+    tags |= {322: (32,), 323: (16,)} if tiled else {278: (16,)}
+    tags |= {325 if tiled else 279: tuple(map(len, pieces))}
+    where = 324 if tiled else 273
+    directory = longs(tags | {where: (0,) * len(pieces)}, end, 8)
+    places = tuple(8 + len(directory) + sum(map(len, pieces[:number])) for number in range(len(pieces)))
+    head = (b"II" if end == "<" else b"MM") + struct.pack(f"{end}HI", 42, 8)
+    return b"".join([head, longs(tags | {where: places}, end, 8), *pieces])
+
+
+def longs(tags: dict[int, tuple[int, ...]], end: str, place: int) -> bytes:
+    """A TIFF's directory that stands at `place`, every value of four bytes, those of more than one behind it."""
+    behind, entries = b"", struct.pack(f"{end}H", len(tags))
+    after = place + 2 + 12 * len(tags) + 4
+    for tag, values in sorted(tags.items()):
+        packed = struct.pack(f"{end}{len(values)}I", *values)
+        there = packed if len(values) == 1 else struct.pack(f"{end}I", after + len(behind))
+        entries += struct.pack(f"{end}HHI", tag, 4, len(values)) + there
+        behind += b"" if len(values) == 1 else packed
+    return entries + bytes(4) + behind
+
+
+def heic(picture: Image.Image | np.ndarray, bits: int = 8, quality: int = -1, **options: Any) -> bytes:
+    """A HEIC, without loss: of an image, or of uint16 `h w c` whose upper `bits` are coded."""
+    import pillow_heif
+
+    if isinstance(picture, np.ndarray):
+        mode = {1: "I;16", 3: "RGB;16", 4: "RGBA;16"}[picture.shape[2]]
+        coded = pillow_heif.from_bytes(mode, (picture.shape[1], picture.shape[0]), picture.tobytes())
+        options["bit_depth"] = bits
+    else:
+        coded = pillow_heif.from_pillow(picture if picture.mode in ("L", "RGB", "RGBA") else picture.convert("RGB"))
+    for other in options.pop("append_images", ()):
+        coded.add_from_pillow(other)
+    coded.info["icc_profile"] = options.pop("icc_profile", None)
+    stream = BytesIO()
+    coded.save(
+        stream, quality=quality, chroma=444, **(options if quality > 0 else {"matrix_coefficients": 0} | options)
+    )
+    return stream.getvalue()
 
 
 def exif_with(orientation: int) -> bytes:

@@ -1,11 +1,11 @@
 """Bytes to picture and back, and nothing more: numpy and Pillow alone, so that processes which decode start light.
 
-`inspect` reads a header, `read` decodes, `write` makes a clean re-encoding, `exif_of` keeps what a camera noted for
-those who may see it. What is wrong with a picture is told by a `PictureError`.
+`inspect` reads a header, `read` decodes, `write` and `save` make a clean re-encoding, `exif_of` keeps what a camera
+noted for those who may see it. What is wrong with a picture is told by a `PictureError`.
 """
 
 from models.images.decoding import read
-from models.images.encoding import write
+from models.images.encoding import save, write
 from models.images.errors import (
     AnimatedPicture,
     DamagedPicture,
@@ -16,13 +16,15 @@ from models.images.errors import (
     UnsupportedFormat,
 )
 from models.images.exif import exif_of
-from models.images.formats import ACCEPTED, FORMATS, Format, format_of
+from models.images.formats import ACCEPTED, ANSWERED, FORMATS, WRITTEN, Format, format_of
 from models.images.header import inspect
 from models.images.picture import Header, Limits, Picture, Pixels
 
 __all__ = [
     "ACCEPTED",
+    "ANSWERED",
     "FORMATS",
+    "WRITTEN",
     "AnimatedPicture",
     "DamagedPicture",
     "EmptyPicture",
@@ -39,5 +41,6 @@ __all__ = [
     "format_of",
     "inspect",
     "read",
+    "save",
     "write",
 ]

@@ -6,7 +6,8 @@ colours either, and fails on a compressed one with EXIF.
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from io import BufferedWriter, BytesIO
 from itertools import accumulate
 from typing import Any
 
@@ -17,21 +18,25 @@ from PIL.TiffTags import LONG
 
 from models.images.picture import Pixels
 
+Stream = BytesIO | BufferedWriter
+"""What is written to, from its beginning."""
+
 _BAND = 1 << 20
 """Samples that are compressed at a time."""
 
 
-def png16(samples: Pixels, profile: bytes | None, metadata: bytes | None, effort: int | None) -> bytes:
-    """A PNG of uint16 samples `h w c`: grey, grey and alpha, RGB or RGBA."""
+def png16(stream: Stream, samples: Pixels, profile: bytes | None, metadata: bytes | None, effort: int | None) -> None:
+    """Writes a PNG of uint16 samples `h w c`: grey, grey and alpha, RGB or RGBA."""
     height, width, channels = samples.shape
     kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-    chunks = [b"\x89PNG\r\n\x1a\n", _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))]
+    stream.write(b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)))
     if profile:
-        chunks.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile)))
+        stream.write(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile)))
     if metadata:
-        chunks.append(_chunk(b"eXIf", metadata.removeprefix(b"Exif\0\0")))
-    chunks.extend(_chunk(b"IDAT", part) for part in _deflated(_filtered(samples), effort))
-    return b"".join([*chunks, _chunk(b"IEND", b"")])
+        stream.write(_chunk(b"eXIf", metadata.removeprefix(b"Exif\0\0")))
+    for part in _deflated(_filtered(samples), effort):
+        stream.write(_chunk(b"IDAT", part))
+    stream.write(_chunk(b"IEND", b""))
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:
@@ -66,24 +71,39 @@ def _bands(samples: Pixels) -> Iterator[Pixels]:
         yield samples[top : top + rows]
 
 
+def tiff(stream: Stream, samples: Pixels, profile: bytes | None, metadata: bytes | None, effort: int | None) -> None:
+    """Writes a little-endian TIFF of uint8 or uint16 samples `h w c`: grey, grey and alpha, RGB or RGBA, in deflated
+    strips, with its directory at the end, so that no strip waits for the next."""
+    stream.write(_TIFF_HEAD)
+    lengths = [sum(map(stream.write, _deflated([_differences(band)], effort))) for band in _bands(samples)]
+    stream.write(b"\0" * (sum(lengths) % 2))  # a directory begins on an even byte
+    place = len(_TIFF_HEAD) + sum(lengths) + sum(lengths) % 2
+    tags = ImageFileDirectory_v2(_TIFF_HEAD)
+    for tag, value in (_noted(metadata) | _layout(samples, lengths)).items():
+        tags[tag] = value
+    if profile:
+        tags[ICCPROFILE] = profile
+    stream.write(directory_at(place, tags, tuple(accumulate(lengths[:-1], initial=len(_TIFF_HEAD)))))
+    stream.seek(4)
+    stream.write(struct.pack("<I", place))
+
+
 _TIFF_HEAD = b"II\x2a\x00\x08\x00\x00\x00"
 
 
-def tiff(samples: Pixels, profile: bytes | None, metadata: bytes | None, effort: int | None) -> bytes:
-    """A little-endian TIFF of uint8 or uint16 samples `h w c`: grey, grey and alpha, RGB or RGBA, in deflated strips.
-
-    Grey of 16 bits with alpha becomes RGBA: hardly a reader knows it otherwise, ours neither.
-    """
-    if samples.dtype == np.uint16 and samples.shape[2] == 2:
-        samples, profile = samples[..., [0, 0, 0, 1]], None
-    strips = [b"".join(_deflated([_differences(band)], effort)) for band in _bands(samples)]
-    tags = ImageFileDirectory_v2(_TIFF_HEAD)
-    for tag, value in (_noted(metadata) | _layout(samples, strips)).items():
-        tags[tag] = value
+def directory_at(place: int, tags: ImageFileDirectory_v2, offsets: Sequence[int]) -> bytes:
+    """A directory that will stand at `place`, of strips that are at `offsets`; Pillow knows them behind it alone."""
+    if not offsets:
+        return tags.tobytes(place)
+    order = "<" if tags.prefix == b"II" else ">"
+    tags[STRIPOFFSETS] = (0,) * len(offsets)
     tags.tagtype[STRIPOFFSETS] = LONG
-    if profile:
-        tags[ICCPROFILE] = profile
-    return b"".join([_TIFF_HEAD, tags.tobytes(len(_TIFF_HEAD)), *strips])
+    packed = tags.tobytes(place)
+    at = packed.index(struct.pack(f"{order}HHI", STRIPOFFSETS, LONG, len(offsets))) + 8
+    if len(offsets) > 1:  # what stands there is where they are told
+        at = struct.unpack_from(f"{order}I", packed, at)[0] - place
+    told = struct.pack(f"{order}{len(offsets)}I", *offsets)
+    return packed[:at] + told + packed[at + len(told) :]
 
 
 def _differences(band: Pixels) -> Pixels:
@@ -93,20 +113,18 @@ def _differences(band: Pixels) -> Pixels:
     return band
 
 
-def _layout(samples: Pixels, strips: list[bytes]) -> dict[int, Any]:
-    """The tags that tell how the samples lie in the file."""
+def _layout(samples: Pixels, lengths: list[int]) -> dict[int, Any]:
+    """The tags that tell how the samples lie in the file, but for the strips' places."""
     height, width, channels = samples.shape
-    lengths = tuple(len(strip) for strip in strips)
     tags: dict[int, Any] = {
         256: width,
         257: height,
         258: (8 * samples.itemsize,) * channels,
         259: 8,  # deflate
         262: 1 if channels < 3 else 2,
-        STRIPOFFSETS: tuple(accumulate(lengths[:-1], initial=0)),  # from the end of the directory, which adds its own
         277: channels,
         278: len(next(_bands(samples))),
-        279: lengths,
+        279: tuple(lengths),
         317: 2,
     }
     return tags if channels in (1, 3) else tags | {338: 2}  # alpha, not multiplied in

@@ -1,16 +1,20 @@
 """Bytes to picture: every mode a file can have, to grey or RGB with alpha apart and its bits kept."""
 
-import sys
 from io import BytesIO
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from PIL import Image, ImageCms
 from PIL.ImageFile import ImageFile
 
+from models.images import deep, raster
 from models.images.errors import UnsupportedDepth
 from models.images.exif import orientation_of
-from models.images.header import coding_of, guarded, opened
+from models.images.header import Tiff, coding_of, guarded, opened
 from models.images.picture import USUAL, Limits, Picture, Pixels
+
+if TYPE_CHECKING:
+    from models.images.heic import HeicFile
 
 # What Pillow's modes become; the others are taken as they are.
 _BECOMES = {
@@ -28,8 +32,6 @@ _DTYPES = dict.fromkeys(("L", "LA", "RGB", "RGBA"), np.uint8) | dict.fromkeys(("
 # Grey of 2 and 4 bits is widened to 8 by Pillow, but the grey that a PNG names as transparent is not.
 _WIDENED = {"L;2": 85, "L;4": 17}
 
-_OTHER_END = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
-
 _BAND = 1 << 20
 """Pixels that are copied at a time."""
 
@@ -40,19 +42,24 @@ _LARGEST_PROFILE = 4 << 20
 def read(data: bytes, limits: Limits = USUAL) -> Picture:
     """Decodes one picture, strictly: a file cut short is damaged.
 
-    A camera's orientation is applied, transparency kept apart, 8 and 16 bits kept as they are (12-bit grey TIFF is
-    widened to 16). Bitmaps become grey, palettes grey or RGB by their colours; CMYK, YCbCr and LAB become RGB, CMYK by
-    its own colour profile. Raises any `PictureError`.
+    A camera's orientation is applied, transparency kept apart, 8 and 16 bits kept as they are (12-bit grey TIFF, and
+    HEIC of 10 and 12 bits, are widened to 16). Bitmaps become grey, palettes grey or RGB by their colours; CMYK, YCbCr
+    and LAB become RGB, CMYK by its own colour profile. Raises any `PictureError`.
     """
     with guarded():
         image = opened(data, limits)
         name, coded = str(image.format).lower(), coding_of(image)
-        if coded.startswith(("RGB;16", "RGBX;16", "RGBA;16")):
+        if isinstance(image, Tiff) and image.deep:
+            wide = Limits(4 * limits.max_pixels, 4 * limits.max_side)
+            samples = deep.read(data, image.tag_v2, lambda told: _samples(opened(told, wide)))
+        elif name == "heic":
+            samples = cast("HeicFile", image).samples()
+        elif coded in ("RGB;16B", "RGBA;16B"):
             samples = _with_lower_bytes(_array(opened(data, limits)), image, coded)
         elif coded == "LA;16B":
             samples = _grey_and_alpha(image)
         else:
-            samples = _array(_converted(image))
+            samples = _samples(image)
         if coded.startswith("I;1"):
             samples = _whole_range(samples, image)
         return _picture(samples, image, name, coded)
@@ -67,10 +74,10 @@ def _recoded(image: ImageFile, coding: str) -> ImageFile:
 
 
 def _with_lower_bytes(upper: Pixels, image: ImageFile, coded: str) -> Pixels:
-    """16-bit colours whole. Pillow takes the upper byte of each sample; told the other byte order, the lower one."""
+    """A PNG's 16-bit colours whole. Pillow takes each sample's upper byte; told the other byte order, the lower one."""
     samples = upper.astype(np.uint16)
     samples <<= 8
-    samples |= _array(_recoded(image, coded[:-1] + _OTHER_END[coded[-1]]))
+    samples |= _array(_recoded(image, coded[:-1] + "L"))
     return samples
 
 
@@ -84,6 +91,11 @@ def _whole_range(samples: Pixels, image: ImageFile) -> Pixels:
     if getattr(image, "bits", 16) == 12:
         samples = samples << 4 | samples >> 8
     return ~samples if getattr(image, "white_is_zero", False) else samples
+
+
+def _samples(image: ImageFile) -> Pixels:
+    samples = raster.decoded(image)
+    return _array(_converted(image)) if samples is None else samples
 
 
 def _array(image: Image.Image) -> Pixels:
@@ -134,7 +146,7 @@ def _picture(samples: Pixels, image: ImageFile, name: str, coded: str) -> Pictur
     colours = 1 if samples.shape[2] < 3 else 3
     alpha = None
     if colours < samples.shape[2]:
-        samples, alpha = np.ascontiguousarray(samples[..., :colours]), np.ascontiguousarray(samples[..., colours])
+        samples, alpha = samples[..., :colours], samples[..., colours]
     elif key is not None:
         alpha = _keyed(samples, np.atleast_1d(key) * _WIDENED.get(coded, 1))
     return Picture(samples, alpha, _profile(image, colours), name)
@@ -142,6 +154,8 @@ def _picture(samples: Pixels, image: ImageFile, name: str, coded: str) -> Pictur
 
 def _upright(samples: Pixels, orientation: int) -> Pixels:
     """Turned and mirrored as EXIF says: 5 to 8 change rows for columns; then the two mirrorings."""
+    if orientation == 1:
+        return samples
     if orientation >= 5:
         samples = samples.swapaxes(0, 1)
     down = -1 if orientation in (3, 4, 7, 8) else 1

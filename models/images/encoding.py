@@ -8,9 +8,10 @@ from zlib import Z_RLE
 import numpy as np
 from PIL import Image
 
-from models.images.containers import png16, tiff
+from models.images import raster
+from models.images.containers import Stream, png16, tiff
 from models.images.errors import PictureTooLarge, UnsupportedFormat
-from models.images.formats import FORMATS, Format
+from models.images.formats import WRITTEN, Format
 from models.images.picture import Picture, Pixels
 
 _JPEG_EXIF = 65_533
@@ -28,16 +29,24 @@ _FRAME = 120
 _MAX_FRAMES = 1024
 
 
-def write(
+def write(picture: Picture, format: str, **options: Any) -> bytes:
+    """Encodes a picture as one of `WRITTEN`; the same arguments give the same bytes. Otherwise as `save`."""
+    stream = BytesIO()
+    save(picture, format, stream, **options)
+    return stream.getvalue()
+
+
+def save(
     picture: Picture,
     format: str,
+    stream: Stream,
     *,
     quality: int = 90,
     effort: int | None = None,
     metadata: bytes | None = None,
     frames: int = 1,
-) -> bytes:
-    """Encodes a picture as one of `FORMATS`; the same arguments give the same bytes.
+) -> None:
+    """Encodes a picture as one of `WRITTEN` into a stream, from its beginning.
 
     quality: 1 to 100 for JPEG, WebP and AVIF; WebP at 100 is lossless.
     effort: 0 (quick) to 9 (small file); left out, what serves a waiting client best. JPEG, BMP and GIF pay it no heed.
@@ -46,29 +55,29 @@ def write(
 
     The colour profile is kept where the format has a place for it and the file's colours are those it speaks of. Where
     a format holds no alpha the picture is laid over white; where it holds no 16 bits, samples are rounded to 8. GIF
-    gets 256 colours at most, and a pixel of it is transparent or not. Raises UnsupportedFormat, PictureTooLarge where
-    the format cannot hold the size, and ValueError where quality, effort or frames are out of range.
+    gets 256 colours at most, and a pixel of it is transparent or not. Of a large picture as `read` gives it, PNG, JPEG
+    and TIFF hold no second copy. Raises UnsupportedFormat, PictureTooLarge where the format cannot hold the size, and
+    ValueError where quality, effort or frames are out of range.
     """
-    if format not in FORMATS:
+    if format not in WRITTEN:
         raise UnsupportedFormat
     if not 1 <= quality <= 100 or effort not in (None, *range(10)):
         raise ValueError("quality is 1 to 100, effort 0 to 9")
-    form, height = FORMATS[format], _frame_height(picture, format, frames)
+    form, height = WRITTEN[format], _frame_height(picture, format, frames)
     if max(picture.width, height) > form.max_side:
         raise PictureTooLarge(picture.width, height, form.max_side**2, form.max_side)
     if form.deep and (picture.depth == 16 or format == "tiff"):
-        samples = _samples(picture.pixels, picture.alpha)
-        return _CONTAINERS[format](samples, _profile(picture, samples.shape[2]), metadata, effort)
+        samples = raster.stacked(picture.pixels, picture.alpha)
+        _CONTAINERS[format](stream, samples, _profile(picture, samples.shape[2]), metadata, effort)
+        return
     image = _image(picture, form)
     if format == "jpeg" and metadata and len(metadata) > _JPEG_EXIF:
         metadata = None
     profile = _profile(picture, len(image.getbands()))
     kept = {key: value for key, value in (("icc_profile", profile), ("exif", metadata)) if value}
-    stream = BytesIO()
     first, *others = _cut(image, height)
     shown = {"save_all": True, "append_images": others, "duration": _FRAME, "loop": 0} if others else {}
     first.save(stream, form.label, **_OPTIONS[format](quality, effort), **kept, **shown)
-    return stream.getvalue()
 
 
 def _frame_height(picture: Picture, format: str, frames: int) -> int:
@@ -123,10 +132,6 @@ _OPTIONS: dict[str, Callable[[int, int | None], dict[str, Any]]] = {
 _CONTAINERS = {"png": png16, "tiff": tiff}
 
 
-def _samples(pixels: Pixels, alpha: Pixels | None) -> Pixels:
-    return pixels if alpha is None else np.dstack((pixels, alpha))
-
-
 def _image(picture: Picture, form: Format) -> Image.Image:
     """The picture in 8 bits, in a mode that the format holds."""
     pixels, alpha = _eight(picture.pixels), None if picture.alpha is None else _eight(picture.alpha)
@@ -134,12 +139,8 @@ def _image(picture: Picture, form: Format) -> Image.Image:
         return _indexed(pixels, alpha)
     if alpha is not None and not form.alpha:
         return _over_white(pixels, alpha)
-    image = _coloured(_samples(pixels, alpha))
+    image = raster.image_of(pixels, alpha)
     return image if form.grey or "R" in image.mode else image.convert("RGB" if alpha is None else "RGBA")
-
-
-def _coloured(samples: Pixels) -> Image.Image:
-    return Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
 
 
 def _eight(samples: Pixels) -> Pixels:
@@ -148,9 +149,9 @@ def _eight(samples: Pixels) -> Pixels:
 
 
 def _over_white(pixels: Pixels, alpha: Pixels) -> Image.Image:
-    picture = _coloured(pixels)
+    picture = raster.image_of(pixels, None)
     paper = Image.new(picture.mode, picture.size, "white")
-    paper.paste(picture, mask=_coloured(alpha[..., None]))
+    paper.paste(picture, mask=Image.fromarray(alpha))
     return paper
 
 
@@ -159,7 +160,7 @@ def _indexed(pixels: Pixels, alpha: Pixels | None) -> Image.Image:
 
     Colours are chosen by octree, as median cut takes 200 times as long on a noisy picture; greys by median cut.
     """
-    picture = _coloured(pixels)
+    picture = raster.image_of(pixels, None)
     if alpha is None and picture.mode == "L":
         return picture
     method = Image.Quantize.MEDIANCUT if picture.mode == "L" else Image.Quantize.FASTOCTREE

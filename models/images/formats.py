@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from PIL import features
 
@@ -17,6 +18,7 @@ class Format:
     grey: whether it holds grey as such; else it is written as RGB.
     lossy: whether it may change colours; of WebP, below quality 100.
     max_side: the longest side, in pixels, that can be written.
+    written: whether it is written at all, and not only read.
     """
 
     label: str
@@ -27,6 +29,7 @@ class Format:
     grey: bool = True
     lossy: bool = False
     max_side: int = 65_535
+    written: bool = True
 
 
 _ALL = {
@@ -37,13 +40,27 @@ _ALL = {
     "tiff": Format("TIFF", "image/tiff", (".tif", ".tiff"), alpha=True, deep=True),
     "gif": Format("GIF", "image/gif", (".gif",), alpha=True, lossy=True),
     "avif": Format("AVIF", "image/avif", (".avif",), alpha=True, grey=False, lossy=True),
+    "heic": Format(
+        "HEIC", "image/heic", (".heic", ".heif"), alpha=True, deep=True, grey=False, lossy=True, written=False
+    ),
 }
 
-FORMATS = {name: form for name, form in _ALL.items() if name != "avif" or features.check("avif")}
-"""By our names; AVIF only where the image library was built with it."""
+_THERE = {"avif": features.check("avif"), "heic": find_spec("pillow_heif") is not None}
+
+FORMATS = {name: form for name, form in _ALL.items() if _THERE.get(name, True)}
+"""What is read, by our names: AVIF where the image library was built with it, HEIC where pillow-heif is installed.
+
+HEIC is only read: the encoder in pillow-heif's wheels, x265, is under the GPL.
+"""
+
+WRITTEN = {name: form for name, form in FORMATS.items() if form.written}
+"""What is written."""
+
+ANSWERED = {name: name if form.written else "png" for name, form in FORMATS.items()}
+"""The format of an answer where none is asked for, by the one that came: of HEIC PNG, which loses nothing."""
 
 ACCEPTED = tuple(form.label for form in FORMATS.values())
-"""The same for people, as messages list them."""
+"""What is read, for people, as messages list it."""
 
 _MAGIC = {
     b"\x89PNG\r\n\x1a\n": "png",
@@ -54,6 +71,9 @@ _MAGIC = {
     b"MM\x00\x2a": "tiff",
     b"II\x2b\x00": "tiff",
 }
+
+_HEIC = {b"heic", b"heix", b"heim", b"heis"}
+"""Brands of single pictures coded as HEVC: of 8 bits, of more, and in layers (ISO/IEC 23008-12, annex B)."""
 
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
@@ -68,8 +88,9 @@ def _container(data: bytes) -> str | None:
     """Formats whose first bytes alone do not tell."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
-    if data[4:8] == b"ftyp" and b"avif" in _brands(data):
-        return "avif"
+    if data[4:8] == b"ftyp":
+        brands = _brands(data)
+        return "avif" if b"avif" in brands else "heic" if _HEIC.intersection(brands) else None
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
         return "bmp"
     return None

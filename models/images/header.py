@@ -4,13 +4,15 @@ A plugin of Pillow is called by name instead of through `Image.open`, so that no
 Pillow's own limit of pixels, which warns at 89 million, does not speak before ours.
 """
 
+import math
+import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
 
-from PIL import AvifImagePlugin, Image
+from PIL import AvifImagePlugin, ExifTags, Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
@@ -18,13 +20,16 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import (
     BITSPERSAMPLE,
+    ICCPROFILE,
+    IMAGELENGTH,
+    IMAGEWIDTH,
     PHOTOMETRIC_INTERPRETATION,
-    PLANAR_CONFIGURATION,
     SAMPLEFORMAT,
     TiffImageFile,
 )
 from PIL.WebPImagePlugin import WebPImageFile
 
+from models.images import deep
 from models.images.errors import (
     AnimatedPicture,
     DamagedPicture,
@@ -39,10 +44,12 @@ from models.images.picture import USUAL, Header, Limits
 
 _DNG_VERSION = 50706
 
+_MOST_BOXES = 10_000
+"""That are looked at in an ISO media file; libheif takes 1,000 pictures."""
+
 _PNG_END = b"IEND\xaeB`\x82"
 
 _GREY16 = {"I;16", "I;16B", "I;16N", "I;16R", "I;12"}
-_COLOUR16 = {f"{bands};16{order}" for bands in ("RGB", "RGBX", "RGBA") for order in "LBN"}
 
 
 def inspect(data: bytes, limits: Limits = USUAL) -> Header:
@@ -105,7 +112,7 @@ def _known(data: bytes) -> str:
 
 def _check(size: tuple[int, int], frames: int, limits: Limits) -> None:
     width, height = size
-    if width < 1 or height < 1:
+    if not all(isinstance(side, int) and side > 0 for side in size):  # a TIFF may say it in fractions
         raise DamagedPicture
     if width * height > limits.max_pixels or max(size) > limits.max_side:
         raise PictureTooLarge(width, height, limits.max_pixels, limits.max_side)
@@ -146,14 +153,35 @@ def _png(stream: BytesIO) -> ImageFile:
     return PngImageFile(stream)
 
 
-class _Tiff(TiffImageFile):
+class Jpeg(JpegImageFile):
+    """A JPEG that says when it has more than 8 bits."""
+
+    bits = 8
+
+    def _open(self) -> None:
+        try:
+            super()._open()
+        except SyntaxError:
+            if self.bits != 8:
+                raise UnsupportedDepth(_samples(self.bits, (1,))) from None
+            raise
+
+
+class Tiff(TiffImageFile):
     """A TIFF that says when it would be cut: Pillow takes the upper 8 bits of many kinds and refuses others."""
+
+    deep = False
+    """Whether it is of those that `deep` reads."""
 
     def _setup(self) -> None:
         if _DNG_VERSION in self.tag_v2:  # a camera's raw file; what would be decoded is its thumbnail
             raise UnsupportedFormat
         bits, kinds = self.tag_v2.get(BITSPERSAMPLE, (1,)), self.tag_v2.get(SAMPLEFORMAT, (1,))
         cut = max(bits) > 8 or set(kinds) != {1}
+        if set(kinds) == {1} and deep.held(self.tag_v2):
+            self.deep = True
+            self._declare()
+            return
         try:
             super()._setup()
         except SyntaxError:
@@ -163,10 +191,17 @@ class _Tiff(TiffImageFile):
         if cut and not self._kept_whole():
             raise UnsupportedDepth(_samples(max(bits), kinds))
 
+    def _declare(self) -> None:
+        """What Pillow's own set-up would tell, which does not know all such files."""
+        width, height = self.tag_v2[IMAGEWIDTH], self.tag_v2[IMAGELENGTH]
+        self._size = (height, width) if self.tag_v2.get(ExifTags.Base.Orientation, 1) >= 5 else (width, height)
+        self._mode, self.tile = "RGB", []
+        if ICCPROFILE in self.tag_v2:
+            self.info["icc_profile"] = self.tag_v2[ICCPROFILE]
+
     def _kept_whole(self) -> bool:
-        """Whether `decoding` gets every bit: grey, or colours whose planes are interleaved."""
-        coding, planes = coding_of(self), self.tag_v2.get(PLANAR_CONFIGURATION, 1)
-        return coding in _GREY16 or (coding in _COLOUR16 and planes == 1)
+        """Whether `decoding` gets every bit, as it does of grey."""
+        return coding_of(self) in _GREY16
 
     @property
     def white_is_zero(self) -> bool:
@@ -198,17 +233,49 @@ def _avif(stream: BytesIO) -> ImageFile:
     return AvifImagePlugin.AvifImageFile(stream)
 
 
+def _heic(stream: BytesIO) -> ImageFile:
+    from models.images.heic import HeicFile  # of a library that may not be there, and is not needed till now
+
+    return HeicFile(stream)
+
+
+def _declared_canvas(data: bytes) -> tuple[tuple[int, int], int]:
+    """Size of the largest picture that an ISO media file declares (ISO/IEC 23008-12, 6.5.3): one made of tiles, or its
+    only one."""
+    meta, sizes = _meta_box(data), [(1, 1)]
+    at = meta.find(b"ispe")
+    while 0 <= at <= len(meta) - 16 and len(sizes) < _MOST_BOXES:
+        sizes.append(struct.unpack_from(">II", meta, at + 8))
+        at = meta.find(b"ispe", at + 4)
+    return max(sizes, key=math.prod), 1
+
+
+def _meta_box(data: bytes) -> bytes:
+    """The box that tells what a file holds; of no other, so that coded pixels are not taken for words."""
+    at = 0
+    for _ in range(_MOST_BOXES):
+        size, name = struct.unpack_from(">I4s", data, at)
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, at + 8)
+        end = at + size if size else len(data)
+        if name == b"meta":
+            return data[at:end]
+        at = max(end, at + 8)
+    raise DamagedPicture
+
+
 _PLUGINS: dict[str, Callable[[BytesIO], ImageFile]] = {
     "png": _png,
-    "jpeg": JpegImageFile,  # not its factory: of a camera's two-picture JPEG the first is read, the rest never parsed
+    "jpeg": Jpeg,  # not Pillow's factory: of a camera's two-picture JPEG the first is read, the rest never parsed
     "webp": WebPImageFile,
     "bmp": BmpImageFile,
-    "tiff": _Tiff,
+    "tiff": Tiff,
     "gif": GifImageFile,
     "avif": _avif,
+    "heic": _heic,
 }
 
-_FIRST_LOOKS = {"webp": _webp_canvas, "gif": _gif_screen}
+_FIRST_LOOKS = {"webp": _webp_canvas, "gif": _gif_screen, "avif": _declared_canvas, "heic": _declared_canvas}
 
 
 class _Quiet:

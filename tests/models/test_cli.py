@@ -1,16 +1,24 @@
 import json
+import os
+import subprocess
+import sys
 from argparse import Namespace
+from io import BufferedWriter
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import SAMPLES, scene
+from files import heic
 from PIL import Image
 
 from models import checkpoints, cli, images
 from models.cli import main
 from models.colour import LUMA
 from models.recipes import RECIPES
+
+ROOT = SAMPLES.parent
 
 
 def run(shelf: Path, *words: object) -> int:
@@ -128,6 +136,141 @@ def test_a_folder_is_denoised_past_a_bad_file(shelf: Path, photographs: Path, tm
     assert (header.width, header.height) == (33, 57)
 
 
+def made(size: tuple[int, int], channels: int, see_through: bool, dtype: type) -> images.Picture:
+    """A noisy picture, of which alpha hides some."""
+    rng = np.random.default_rng(0)
+    alpha = rng.integers(0, 4, size) * (np.iinfo(dtype).max // 3) if see_through else None
+    pixels = rng.integers(0, np.iinfo(dtype).max + 1, (*size, channels)).astype(dtype)
+    return images.Picture(pixels, None if alpha is None else alpha.astype(dtype))
+
+
+def test_any_size_and_kind_comes_back_as_it_was_in_size_and_kind(shelf: Path, tmp_path: Path):
+    kinds = list(product([(1, 1), (1, 90), (90, 1), (3, 5), (131, 57)], (1, 3), (False, True), (np.uint8, np.uint16)))
+    given, answers = tmp_path / "given", tmp_path / "answers"
+    given.mkdir()
+    for number, kind in enumerate(kinds):
+        for form in ("png", "tif"):
+            name = given / f"{number}-{form}.{form}"
+            name.write_bytes(images.write(made(*kind), {"tif": "tiff"}.get(form, form)))
+    assert run(shelf, "denoise", given, answers, "--model", "tiny-photo", "--sigma", 20, "--tile", 64) == 0
+    for path in given.iterdir():
+        before, after = (images.read((folder / path.name).read_bytes()) for folder in (given, answers))
+        assert (after.pixels.shape, after.depth, after.format) == (before.pixels.shape, before.depth, before.format)
+        assert (after.alpha is None) == (before.alpha is None)
+        if before.alpha is not None and after.alpha is not None:
+            assert np.array_equal(after.alpha, before.alpha)
+            hidden = before.alpha == 0
+            assert np.array_equal(after.pixels[hidden], before.pixels[hidden])
+        if before.width * before.height > 100:
+            assert not np.array_equal(after.pixels, before.pixels)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_strength_blends_detail_back(shelf: Path, tmp_path: Path, dtype: type):
+    picture = made((60, 50), 3, True, dtype)
+    (tmp_path / "in.png").write_bytes(images.write(picture, "png"))
+    found = {}
+    for strength in ("0", "0.25", "1"):
+        out = tmp_path / f"{strength}.png"
+        words = ["denoise", tmp_path / "in.png", out, "--model", "tiny-photo", "--sigma", 30, "--strength", strength]
+        assert run(shelf, *words) == 0
+        found[strength] = images.read(out.read_bytes()).pixels.astype(float)
+    assert np.array_equal(found["0"], picture.pixels)
+    assert not np.array_equal(found["1"], picture.pixels)
+    assert np.abs(found["0.25"] - (0.75 * picture.pixels + 0.25 * found["1"])).max() <= 0.51
+
+
+def test_of_a_picture_that_takes_a_while_it_is_told_how_far_it_is(shelf: Path, tmp_path: Path, monkeypatch, capsys):
+    (tmp_path / "in.png").write_bytes(images.write(made((1000, 400), 1, False, np.uint8), "png"))
+    words = ["denoise", tmp_path / "in.png", tmp_path / "out.png", "--model", "tiny-photo", "--sigma", 9]
+    for moment, said in ((60.0, False), (0.0, True)):
+        monkeypatch.setattr(cli, "MOMENT", moment)
+        monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
+        assert run(shelf, *words) == 0
+        told = capsys.readouterr().err
+        assert ("0.0 of 0.4 megapixels" in told) == said
+
+
+needs_heic = pytest.mark.skipif("heic" not in images.FORMATS, reason="pillow-heif is not installed")
+
+
+@needs_heic
+def test_heic_is_answered_as_png_unless_another_is_asked_for(shelf: Path, tmp_path: Path, capsys):
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "a.heic").write_bytes(heic(Image.fromarray(scene(70, 90, 0)), exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"))
+    (given / "b.HEIF").write_bytes(heic(np.left_shift(scene(70, 90, 0).astype(np.uint16), 8), 10))
+    words = ["--model", "tiny-photo", "--sigma", 9]
+    assert run(shelf, "denoise", given, tmp_path / "out", *words) == 0
+    assert run(shelf, "denoise", given / "a.heic", tmp_path / "out", "--format", "jpeg", *words) == 0
+    found = {path.name: images.read(path.read_bytes()) for path in (tmp_path / "out").iterdir()}
+    assert {name: (one.format, one.depth) for name, one in found.items()} == {
+        "a.png": ("png", 8),
+        "b.png": ("png", 16),
+        "a.jpg": ("jpeg", 8),
+    }
+    assert {(one.height, one.width) for one in found.values()} == {(70, 90)}
+    assert run(shelf, "denoise", given / "a.heic", tmp_path / "out.heic", *words) == 1
+    assert "HEIC is read, but not written" in capsys.readouterr().err
+    assert not (tmp_path / "out.heic").exists()
+
+
+PEAK = """
+import sys
+import numpy as np
+from models import cli, inference
+inference.restore_tiles = lambda session, tiles, sigma: 255 - tiles
+code = cli.main(sys.argv[1:])
+assert code == 0
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+def peak(*words: object) -> int:
+    """Bytes that a process which denoises held at most, all that it is made of counted."""
+    done = subprocess.run([sys.executable, "-c", PEAK, *map(str, words)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return 1024 * int(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+@pytest.mark.parametrize("form", ["jpeg", "png", "tiff"])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_of_a_large_picture_one_copy_is_held(shelf: Path, tmp_path: Path, form: str, alpha: bool):
+    """Four bytes a pixel, as the image library keeps them: less than the decoded picture and its answer."""
+    if alpha and form == "jpeg":
+        pytest.skip("it holds no alpha")
+    peaks = []
+    for name, side in (("small", 400), ("large", 4000)):
+        picture = images.Picture(
+            np.full((side, side, 3), 90, np.uint8), np.full((side, side), 200, np.uint8) if alpha else None
+        )
+        (tmp_path / name).write_bytes(images.write(picture, form))
+        words = ["--shelf", shelf, "denoise", tmp_path / name, tmp_path / f"{name}.{form}", "--model", "tiny-photo"]
+        peaks.append(peak(*words, "--sigma", 10))
+        assert images.read((tmp_path / f"{name}.{form}").read_bytes()).pixels.max() <= 165
+    assert peaks[1] - peaks[0] < (4000**2 - 400**2) * 5.5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+def test_50_megapixels_take_less_than_400_megabytes_beside_themselves_and_the_answer(tmp_path: Path):
+    """The whole command on the weights that ship, counting all that the process is made of."""
+    height, width = 5773, 8660
+    picture = images.read((SAMPLES / "bridge-noisy.png").read_bytes()).pixels
+    repeated = np.tile(picture, (height // picture.shape[0] + 1, width // picture.shape[1] + 1, 1))[:height, :width]
+    (tmp_path / "large.jpg").write_bytes(images.write(images.Picture(repeated), "jpeg"))
+    denoir = "from service.cli import main\ntry: main()\nexcept SystemExit as end: assert end.code == 0\n"
+    code = denoir + PEAK.strip().splitlines()[-1]
+    environment = os.environ | {"DENOIR_CACHE": str(tmp_path / "cache")}
+    for source, target in ((SAMPLES / "book.jpg", "small.jpg"), (tmp_path / "large.jpg", "answer.jpg")):
+        words = [sys.executable, "-c", code, "denoise", str(source), str(tmp_path / target)]
+        done = subprocess.run(words, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+    answer = images.inspect((tmp_path / "answer.jpg").read_bytes())
+    assert (answer.width, answer.height) == (width, height)
+    assert 1024 * int(done.stdout) - 2 * repeated.nbytes < 400e6
+
+
 def test_no_answer_takes_the_place_of_its_picture(shelf: Path, photographs: Path, tmp_path: Path, capsys):
     (tmp_path / "link").symlink_to(photographs)
     picture = photographs / "a.png"
@@ -170,15 +313,11 @@ def test_answers_within_the_folder_are_not_taken_for_pictures(photographs: Path)
 def test_a_denoising_that_is_interrupted_leaves_no_half_file(
     shelf: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    write = Path.write_bytes
-
-    def interrupted(self: Path, data: bytes) -> None:
-        write(self, data[:9])
+    def interrupted(picture: images.Picture, form: str, stream: BufferedWriter, **options: object) -> None:
+        stream.write(b"a beginning")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "session_of", lambda *asked: None)
-    monkeypatch.setattr(cli, "cleaned", lambda *asked: b"a long answer")
-    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    monkeypatch.setattr(images, "save", interrupted)
     assert run(shelf, "denoise", photographs, tmp_path / "out", "--model", "tiny-photo") == 130
     assert not list((tmp_path / "out").iterdir())
 
@@ -255,6 +394,10 @@ def test_what_can_not_be_done_is_told_in_a_sentence(shelf: Path, words: list, sa
         ["fly"],
         ["denoise", "a", "b", "--sigma", "nan"],
         ["denoise", "a", "b", "--sigma", "101"],
+        ["denoise", "a", "b", "--strength", "nan"],
+        ["denoise", "a", "b", "--strength", "1.1"],
+        ["denoise", "a", "b", "--strength", "-0.1"],
+        ["denoise", "a", "b", "--format", "heic"],
         ["denoise", "a", "b", "--device", "gpu"],
         ["train", "gan"],
         ["train", "vae", "--data", "a", "--device", "meta"],

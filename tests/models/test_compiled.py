@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
+from conftest import TINY, stocked
 from torch import nn
 
 from models import checkpoints, compiled, inference
 from models.catalog import SHIPPED, Catalog
 from models.compiled import Compiled
+from models.hierarchy import HierarchyConfig
 from models.inference import TASKS, Eager, Session
+from models.vae import VAEConfig
 
 CPU = torch.device("cpu")
 BYTES = np.dtype(np.uint8)
@@ -35,6 +37,18 @@ def test_compiled_and_pytorch_give_the_same(shelf: Path, name: str):
         wanted = Eager(TASKS[task].module(session.network), CPU)(*example, answer=answer)[0]
         assert found.dtype == wanted.dtype == answer
         assert np.abs(found.astype(float) - wanted.astype(float)).max() <= (1 if answer == BYTES else 1e-3)
+
+
+LATENT = {
+    "tiny-flow": ("digits-vae", VAEConfig(height=12, width=10, widths=(4, 8), latent=5, unshuffle=2, prior="flow")),
+    "tiny-colours": ("emoji-vae", VAEConfig(channels=3, height=12, width=10, widths=(4, 8), likelihood="logistic")),
+    "tiny-ladder": ("digits-hvae", HierarchyConfig(height=12, width=10, widths=(4, 8), layers=(1, 2), planes=(2, 3))),
+}
+
+
+@pytest.mark.parametrize("name", list(LATENT))
+def test_flows_ladders_and_colours_compile_as_they_are(name: str, tmp_path: Path):
+    test_compiled_and_pytorch_give_the_same(stocked(tmp_path, {name: LATENT[name]}), name)
 
 
 def test_one_graph_takes_any_size_number_and_depth(shelf: Path):
@@ -156,3 +170,22 @@ def test_many_sizes_do_not_fill_the_memory():
 def resident() -> float:
     """Megabytes that this process holds."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+def test_a_program_that_found_no_memory_is_made_anew(monkeypatch: pytest.MonkeyPatch):
+    """OpenVINO's keeps the shapes that it failed at, and fails at any other too."""
+
+    class Request:
+        def __init__(self, fails: bool):
+            self.fails = fails
+
+        def infer(self, arrays: list[np.ndarray], share_inputs: bool) -> list[np.ndarray]:
+            if self.fails:
+                raise RuntimeError("Failed to allocate 8 bytes of memory")
+            return arrays
+
+    program, made = Compiled(None, False, 1), iter([Request(True), Request(False)])
+    monkeypatch.setattr(program, "request", lambda *types: next(made))
+    with pytest.raises(RuntimeError, match="allocate"):
+        program(np.zeros(3, np.uint8), answer=BYTES)
+    assert program(np.ones(2, np.uint8), answer=BYTES)[0].sum() == 2

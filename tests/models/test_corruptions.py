@@ -3,11 +3,12 @@ import torch
 from torch import Generator
 
 from models.colour import luma
-from models.corruptions import Dropout, Gaussian, Grey, Mixture, Nothing, OneOf, Poisson, SaltPepper, Spoilt
+from models.corruptions import Binarized, Dropout, Gaussian, Grey, Mixture, Nothing, OneOf, Poisson, SaltPepper, Spoilt
 
 GREY = torch.full((2, 3, 96, 96), 0.5)
 ALL = [
     Nothing(),
+    Binarized(),
     Gaussian(),
     Poisson(),
     Dropout(),
@@ -19,6 +20,15 @@ ALL = [
 
 def seeded(seed: int = 0) -> Generator:
     return Generator().manual_seed(seed)
+
+
+def test_a_value_is_its_chance_to_be_white_and_what_was_drawn_is_what_is_wanted():
+    clean = torch.tensor([0.0, 0.3, 1.0]).view(3, 1, 1, 1).expand(-1, 1, 200, 200)
+    spoilt = Binarized()(clean, seeded())
+    assert set(spoilt.pixels.unique().tolist()) == {0.0, 1.0}
+    assert torch.allclose(spoilt.pixels.mean((1, 2, 3)), torch.tensor([0.0, 0.3, 1.0]), atol=0.01)
+    assert spoilt.target(clean) is spoilt.pixels
+    assert not torch.equal(spoilt.pixels, Binarized()(clean, seeded(1)).pixels)
 
 
 @pytest.mark.parametrize("corruption", ALL, ids=lambda one: type(one).__name__)

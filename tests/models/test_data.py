@@ -84,6 +84,31 @@ def test_arrays_of_an_npz(tmp_path: Path):
     assert len(data.test_part(tmp_path / "set.npz")) == 3
 
 
+def test_black_and_white_may_be_packed_eight_pixels_a_byte(tmp_path: Path):
+    white = np.random.default_rng(0).integers(0, 2, (9, 8, 8), np.uint8)
+    packed = np.packbits(white.reshape(9, 64), axis=1)
+    np.savez(tmp_path / "set.npz", train=packed[:5], valid=packed[5:7], test=packed[7:])
+    pictures = data.load(tmp_path / "set.npz")
+    assert torch.equal(torch.stack(pictures.train + pictures.held_out)[:, 0], torch.from_numpy(255 * white[:7]))
+    assert torch.equal(torch.stack(data.test_part(tmp_path / "set.npz"))[:, 0], torch.from_numpy(255 * white[7:]))
+
+
+@pytest.mark.parametrize(
+    "packed", [np.zeros((3, 7), np.uint8), np.zeros((3, 8), np.int64), np.zeros((3, 8, 1), np.uint8)]
+)
+def test_bits_that_are_of_no_square_are_refused(tmp_path: Path, packed: np.ndarray):
+    np.savez(tmp_path / "set.npz", train=packed)
+    with pytest.raises(DataError, match="square"):
+        data.load(tmp_path / "set.npz")
+
+
+def test_whether_a_set_has_test_pictures_of_its_own(photographs: Path, tmp_path: Path):
+    write_idx(tmp_path / "t10k-images-idx3-ubyte.gz", count=5)
+    assert data.sets_apart(tmp_path)
+    assert data.sets_apart(Path("set.npz"))
+    assert not data.sets_apart(photographs)
+
+
 def test_what_is_held_out_is_told_by_the_name_alone():
     names = [f"{number}.png" for number in range(2000)]
     held_out = [name for name in names if data.is_held_out(name)]

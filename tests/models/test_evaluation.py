@@ -9,6 +9,7 @@ from PIL import Image
 from models import checkpoints, data, evaluation, inference, training
 from models.catalog import SHIPPED, Catalog
 from models.colour import chroma
+from models.evaluation import cards
 from models.inference import Session
 
 
@@ -72,7 +73,7 @@ def test_a_colorizer_is_measured_beside_no_colour_and_the_best_tint(colours: Pat
     scores = {row["colours"]: float(row["chroma RMS"]) for row in report.table}
     assert list(scores) == ["no colour", "best constant tint", "expected colour", "as answered"]
     assert scores["best constant tint"] <= scores["no colour"]
-    true = torch.cat([chroma(evaluation.as_floats(p[None])).flatten(2) for p in data.test_part(colours)], 2)
+    true = torch.cat([chroma(data.as_floats(p[None])).flatten(2) for p in data.test_part(colours)], 2)
     assert scores["no colour"] == pytest.approx(255 * float((true**2).mean().sqrt()), rel=0.01)
     assert scores["best constant tint"] == pytest.approx(255 * float(true.var(2, correction=0).mean().sqrt()), rel=0.01)
 
@@ -86,7 +87,7 @@ def test_the_divergence_of_each_dimension_and_the_active_ones_are_told(shelf: Pa
 
 def test_only_what_ships_is_under_our_licence(shelf: Path, monkeypatch: pytest.MonkeyPatch):
     assert "license" not in evaluation.card(shelf / "tiny-vae", {})
-    monkeypatch.setattr(evaluation, "SHIPPED", shelf)
+    monkeypatch.setattr(cards, "SHIPPED", shelf)
     assert evaluation.card(shelf / "tiny-vae", {}).startswith("---\nlicense: cc-by-sa-4.0\nlibrary_name")
 
 

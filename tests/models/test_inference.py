@@ -4,6 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models import checkpoints, inference
 from models.autoencoder import Autoencoder, AutoencoderConfig
@@ -92,6 +94,62 @@ def test_a_tiled_answer_is_the_whole_one(shelf: Path):
     assert np.abs(tiled.astype(int) - together.astype(int)).max() < 257 / 2
     assert len(shares) > 4
     assert shares[-1] == 1.0
+
+
+class Blurring(inference.Session):
+    """Stands for a network of reach 3; it answers in memory that it uses again, as compiled ones do."""
+
+    needs = Needs(1, halo=3, level=True)  # pyright: ignore
+
+    def __init__(self) -> None:
+        self.asked, self.memory = 0, np.zeros((1, 0, 0, 1), np.uint8)
+
+    def restore(self, tiles: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.asked += 1
+        if self.memory.shape != tiles.shape:
+            self.memory = np.empty_like(tiles)
+        padded = np.pad(tiles.astype(int), [(0, 0), (3, 3), (3, 3), (0, 0)])
+        height, width = tiles.shape[1:3]
+        around = [padded[:, y : y + height, x : x + width] for y in range(7) for x in range(7)]
+        self.memory[...] = np.mean(around, axis=0)
+        return self.memory, np.ones(len(tiles), bool)
+
+
+@given(height=st.integers(1, 60), width=st.integers(1, 60), tile=st.integers(7, 40))
+def test_a_picture_may_be_restored_where_it_stands(height: int, width: int, tile: int):
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 1), np.uint8)
+    session = Blurring()
+    apart = inference.restored(session, picture, 9.0, Tiling(tile, 3))
+    whole = inference.restored(session, picture, 9.0, Tiling(100, 0))
+    in_place = inference.restored(session, picture, 9.0, Tiling(tile, 3), into=picture)
+    assert in_place is picture
+    assert np.array_equal(apart, whole)
+    assert np.array_equal(in_place, whole)
+
+
+def test_strength_is_a_share_of_the_change_and_none_asks_nothing():
+    picture = np.random.default_rng(0).integers(0, 256, (30, 40, 1), np.uint8)
+    session = Blurring()
+    assert inference.restored(session, picture, 9.0, Tiling(20, 3), strength=0.0) is picture
+    assert session.asked == 0
+    whole = inference.restored(session, picture, 9.0, Tiling(20, 3)).astype(float)
+    half = inference.restored(session, picture, 9.0, Tiling(20, 3), strength=0.5)
+    assert np.abs(half - (picture + whole) / 2).max() <= 0.5
+
+
+def test_what_alpha_hides_does_not_spread(shelf: Path):
+    session = asked(shelf / "tiny-photo")
+    rng = np.random.default_rng(0)
+    picture, alpha = rng.integers(0, 256, (70, 90, 3), np.uint8), np.full((70, 90), 200, np.uint8)
+    alpha[20:50, 30:] = 0
+    answers = []
+    for unseen in (0, 255):
+        picture[alpha == 0] = unseen
+        tiling = inference.tiling_for(session.needs, 64)
+        answers.append(inference.restored(session, picture.copy(), 25.0, tiling, alpha=alpha))
+        assert (answers[-1][alpha == 0] == unseen).all()
+    assert np.array_equal(answers[0][alpha > 0], answers[1][alpha > 0])
+    assert not np.array_equal(answers[0][alpha > 0], picture[alpha > 0])
 
 
 def test_a_network_of_one_size_refuses_others(shelf: Path):

@@ -94,6 +94,16 @@ def test_black_bars_and_blown_areas_are_left_out():
     assert noise.estimate(picture) == pytest.approx(20, rel=0.06)
 
 
+@pytest.mark.parametrize("hidden", [0.0, 99.0, "noise"])
+def test_what_alpha_hides_is_not_looked_at(hidden: float | str):
+    alpha = np.full((96, 128), 255, np.uint8)
+    alpha[:, 40:] = 0
+    picture = noisy(scene(), 20)
+    picture[:, 40:] = noisy(scene(), 60)[:, 40:] if hidden == "noise" else hidden
+    assert noise.estimate(picture, alpha) == pytest.approx(20, rel=0.1)
+    assert noise.estimate(picture, np.zeros_like(alpha)) == 0.0
+
+
 def test_a_channel_without_light_is_left_out():
     picture = noisy(scene(), 20)
     picture[:, :, 2] = 0

@@ -3,15 +3,17 @@
 import struct
 import zlib
 from contextlib import suppress
+from io import BytesIO
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
-from files import ORIENTATION, SRGB, chunk, encoded, exif_with, noise, png, png16, scene, tiff
+from files import ORIENTATION, SRGB, chunk, encoded, exif_with, heic, laid_tiff, noise, png, png16, scene, tiff
 from PIL import Image, ImageCms
 
 from models import images
-from models.images import FORMATS, DamagedPicture, Picture, PictureError
+from models.images import FORMATS, AnimatedPicture, DamagedPicture, PictureError
 
 
 @pytest.mark.parametrize("form", ["png", "bmp", "tiff", "gif"])
@@ -120,9 +122,70 @@ def test_tiff_of_16_bits(end: str, channels: int, more: dict[str, int]) -> None:
     assert picture.alpha is None or np.array_equal(picture.alpha, samples[..., 3])
 
 
-def test_tiff_of_16_bits_with_white_at_zero() -> None:
-    samples = noise(5, 7, 1, dtype=np.uint16)
-    assert np.array_equal(images.read(tiff(samples, photometric=0)).pixels, 65_535 - samples)
+@pytest.mark.parametrize("compression", [1, 5, 8, 32773])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("end", ["<", ">"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_tiff_however_it_is_laid(dtype: type, end: str, channels: int, compression: int) -> None:
+    samples = noise(37, 53, channels, dtype=dtype)
+    extra = {} if channels in (1, 3) else {"t338": 2}
+    for tiled, planar, differences in product([False, True], [False, True], [False, True]):
+        if (differences and compression not in (5, 8)) or (planar and channels == 1):
+            continue
+        picture = images.read(laid_tiff(samples, end, compression, tiled, planar, differences, **extra))
+        assert picture.pixels.dtype == dtype
+        assert np.array_equal(picture.pixels, samples[..., : 1 if channels < 3 else 3])
+        assert (picture.alpha is not None) == (channels in (2, 4))
+        assert picture.alpha is None or np.array_equal(picture.alpha, samples[..., -1])
+
+
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_alpha_that_is_multiplied_in_is_taken_out(dtype: type, channels: int, planar: bool) -> None:
+    white = int(np.iinfo(dtype).max)
+    samples = np.full((1, 5, channels), white // 4, dtype)
+    samples[0, :, -1] = [white, white // 2, white // 4, white // 8, 0]
+    data = laid_tiff(samples, planar=planar, t338=1)
+    picture = images.read(data)
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha, samples[..., -1])
+    wanted = np.array([white // 4, white // 2, white, white])
+    assert np.abs(picture.pixels[0, :-1].astype(int) - wanted[:, None]).max() <= 3
+
+
+def test_what_is_no_alpha_is_left_out() -> None:
+    for channels in (2, 4):
+        samples = noise(5, 7, channels, dtype=np.uint16)
+        picture = images.read(laid_tiff(samples, t338=0))
+        assert picture.alpha is None
+        assert np.array_equal(picture.pixels, samples[..., :-1])
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_tiff_of_16_bits_with_white_at_zero(channels: int) -> None:
+    samples = noise(5, 7, channels, dtype=np.uint16)
+    picture = images.read(laid_tiff(samples, t262=0))
+    assert np.array_equal(picture.pixels, 65_535 - samples[..., :1])
+    assert picture.alpha is None or np.array_equal(picture.alpha, samples[..., 1])
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_large_tiff_of_16_bits_is_told_from_a_small_one(orientation: int) -> None:
+    """Read as grey it is three or four times as wide; the limits are those of the picture."""
+    data = laid_tiff(noise(20, 60, 4, dtype=np.uint16), t338=2, t274=orientation)
+    assert images.read(data, images.Limits(max_pixels=1200, max_side=60)).height in (20, 60)
+    for limits in (images.Limits(max_pixels=1199), images.Limits(max_side=59)):
+        with pytest.raises(images.PictureTooLarge):
+            images.read(data, limits)
+
+
+@pytest.mark.parametrize("planar", [False, True])
+def test_tiff_of_16_bits_cut_short(planar: bool) -> None:
+    whole = laid_tiff(noise(40, 50, 3, dtype=np.uint16), compression=8, planar=planar)
+    for tenth in range(10):
+        with pytest.raises(PictureError):
+            images.read(whole[: len(whole) * tenth // 10])
 
 
 def test_tiff_of_12_bits_reaches_white() -> None:
@@ -200,8 +263,66 @@ def test_orientation_is_applied(form: str, orientation: int) -> None:
 
 def test_orientation_of_16_bits() -> None:
     samples = noise(4, 6, 3, dtype=np.uint16)
-    for data in (png16(samples, chunk(b"eXIf", exif_with(6)[6:])), tiff(samples, t274=6)):
+    laid = [laid_tiff(samples, t274=6), laid_tiff(samples, planar=True, t274=6)]
+    for data in (png16(samples, chunk(b"eXIf", exif_with(6)[6:])), tiff(samples, t274=6), *laid):
         assert np.array_equal(images.read(data).pixels, np.rot90(samples, -1))
+
+
+needs_heic = pytest.mark.skipif("heic" not in FORMATS, reason="pillow-heif is not installed")
+
+
+@needs_heic
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_heic_of_8_bits(mode: str) -> None:
+    samples = noise(70, 66, {"L": 1, "RGB": 3, "RGBA": 4}[mode])
+    picture = images.read(heic(Image.fromarray(samples.squeeze(), mode=None)))
+    assert picture.format == "heic"
+    assert np.array_equal(picture.pixels, samples[..., :3])
+    assert (picture.alpha is None) == (mode != "RGBA")
+    assert picture.alpha is None or np.array_equal(picture.alpha, samples[..., 3])
+
+
+@needs_heic
+@pytest.mark.parametrize("bits", [10, 12])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_heic_of_more_bits_reaches_white(bits: int, channels: int) -> None:
+    coded = noise(65, 80, channels, dtype=np.uint16) >> (16 - bits)
+    coded[0, 0] = (1 << bits) - 1
+    picture = images.read(heic(coded << (16 - bits), bits))
+    whole = picture.pixels if picture.alpha is None else np.dstack((picture.pixels, picture.alpha))
+    assert whole.dtype == np.uint16
+    assert (whole[0, 0] == 65_535).all()
+    assert np.array_equal(whole, coded << (16 - bits) | coded >> (2 * bits - 16))
+
+
+@needs_heic
+def test_heic_is_turned_once_and_keeps_its_profile() -> None:
+    samples = noise(64, 80, 3)
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    picture = images.read(heic(Image.fromarray(samples), exif=exif.tobytes(), icc_profile=SRGB))
+    assert np.array_equal(picture.pixels, np.rot90(samples, -1))
+    assert picture.profile == SRGB
+
+
+@needs_heic
+def test_several_heic_pictures_are_not_one() -> None:
+    with pytest.raises(AnimatedPicture):
+        images.read(heic(scene(), append_images=[scene()]))
+
+
+@needs_heic
+def test_heic_with_alpha_multiplied_in() -> None:
+    import pillow_heif
+
+    samples = np.full((64, 64, 4), 60, np.uint8)
+    samples[:32, :, 3], samples[32:, :, 3] = 120, 0
+    coded = pillow_heif.from_bytes("RGBa", (64, 64), samples.tobytes())
+    stream = BytesIO()
+    coded.save(stream, quality=-1, chroma=444, matrix_coefficients=0)
+    picture = images.read(stream.getvalue())
+    assert np.abs(picture.pixels[:32].astype(int) - 128).max() <= 1
+    assert picture.pixels[32:].max() == 0
 
 
 @pytest.mark.parametrize("form", list(FORMATS))
@@ -215,7 +336,7 @@ def test_cut_short_anywhere(form: str, size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("form", list(FORMATS))
 def test_spoilt_anywhere(form: str) -> None:
-    whole = images.write(Picture(noise(20, 20, 3), profile=SRGB[:300]), form)
+    whole = encoded(Image.fromarray(noise(20, 20, 3)), form, icc_profile=SRGB[:300])
     generator = np.random.default_rng(1)
     for _ in range(40):
         data = bytearray(whole)
@@ -235,7 +356,7 @@ def test_out_of_memory_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(np, "empty", none_left)
+    monkeypatch.setattr(np, "zeros", none_left)
     with pytest.raises(DamagedPicture) as caught:
         images.read(encoded(scene(), "PNG"))
     assert isinstance(caught.value.__cause__, MemoryError)

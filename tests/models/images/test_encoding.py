@@ -1,4 +1,5 @@
 from io import BytesIO
+from itertools import product
 
 import numpy as np
 import pytest
@@ -6,10 +7,10 @@ from files import MAKER, SRGB, encoded, noise, scene
 from PIL import Image
 
 from models import images
-from models.images import FORMATS, Picture, PictureTooLarge, UnsupportedFormat
+from models.images import WRITTEN, Picture, PictureTooLarge, UnsupportedFormat
 
 
-@pytest.mark.parametrize("form", list(FORMATS))
+@pytest.mark.parametrize("form", list(WRITTEN))
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (7, 5)])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -18,10 +19,10 @@ def test_any_size_comes_back_as_it_was(form: str, shape: tuple[int, int], channe
     again = images.read(images.write(picture, form, quality=100))
     assert again.pixels.shape[:2] == shape
     assert again.alpha is None
-    assert again.depth == (picture.depth if FORMATS[form].deep else 8)
-    if FORMATS[form].deep:
+    assert again.depth == (picture.depth if WRITTEN[form].deep else 8)
+    if WRITTEN[form].deep:
         assert np.array_equal(again.pixels, picture.pixels)
-    elif not FORMATS[form].lossy or form == "webp":
+    elif not WRITTEN[form].lossy or form == "webp":
         rounded = (picture.pixels.astype(int) + 128) // 257 if dtype == np.uint16 else picture.pixels
         assert (again.pixels == rounded).all()
 
@@ -33,7 +34,7 @@ def test_alpha_is_put_back(form: str, channels: int, dtype: type) -> None:
     picture = Picture(noise(6, 5, channels, dtype=dtype), noise(6, 5, dtype=dtype))
     again = images.read(images.write(picture, form, quality=100))
     assert again.alpha is not None
-    if FORMATS[form].deep or dtype == np.uint8:
+    if WRITTEN[form].deep or dtype == np.uint8:
         assert (again.pixels == picture.pixels).all()
         assert (again.alpha == picture.alpha).all()
 
@@ -68,10 +69,15 @@ def test_a_profile_is_kept_only_where_it_fits() -> None:
     assert images.read(encoded(scene("L"), "PNG", icc_profile=SRGB)).profile is None
     grey = Picture(noise(3, 3, 1), profile=SRGB[:16] + b"GRAY" + SRGB[20:])
     assert images.read(images.write(grey, "png")).profile == grey.profile
+    for form, dtype, seen_through in product(("png", "tiff"), (np.uint8, np.uint16), (False, True)):
+        alpha = noise(3, 3, dtype=dtype) if seen_through else None
+        for profile, channels in ((grey.profile, 1), (SRGB, 3)):
+            picture = Picture(noise(3, 3, channels, dtype=dtype), alpha, profile)
+            assert images.read(images.write(picture, form)).profile == profile
     assert "icc_profile" not in Image.open(BytesIO(images.write(grey, "webp"))).info
 
 
-@pytest.mark.parametrize("form", list(FORMATS))
+@pytest.mark.parametrize("form", list(WRITTEN))
 def test_the_same_picture_is_the_same_bytes(form: str) -> None:
     picture = Picture(noise(30, 40, 3), noise(30, 40), SRGB)
     assert images.write(picture, form) == images.write(picture, form)

@@ -12,6 +12,7 @@ from models import images
 from models.images import (
     FORMATS,
     AnimatedPicture,
+    DamagedPicture,
     EmptyPicture,
     Limits,
     PictureError,
@@ -31,10 +32,12 @@ from models.images import (
         tiff(noise(5, 7, 1).astype(np.uint32)),
         tiff(noise(5, 7, 1).astype(np.int16), t339=2),
         tiff(noise(5, 7, 1).astype(np.int8), t339=2),
-        tiff(noise(5, 7, 2, dtype=np.uint16), t338=2),
-        tiff(noise(5, 7, 3, dtype=np.uint16), t284=2),
-        tiff(noise(5, 7, 4, dtype=np.uint16), t338=1),
         tiff(noise(5, 7, 4, dtype=np.uint16), photometric=5),
+        tiff(noise(5, 7, 3, dtype=np.uint16), photometric=8),
+        tiff(noise(5, 7, 3, dtype=np.uint16), photometric=1),
+        tiff(noise(5, 7, 5, dtype=np.uint16), photometric=2),
+        tiff(noise(5, 7, 3, dtype=np.uint16), t266=2),
+        tiff(noise(5, 7, 3, dtype=np.uint16), t339=2),
     ],
 )
 def test_depths_that_would_be_cut_are_refused(data: bytes) -> None:
@@ -47,6 +50,14 @@ def test_avif_of_10_bits_is_refused() -> None:
     data = bytearray(encoded(scene(), "AVIF"))
     data[data.index(b"av1C") + 6] |= 0x40
     with pytest.raises(UnsupportedDepth):
+        images.read(bytes(data))
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_jpeg_of_more_bits_is_refused(bits: int) -> None:
+    data = bytearray(encoded(scene(), "JPEG"))
+    data[data.index(b"\xff\xc0") + 4] = bits
+    with pytest.raises(UnsupportedDepth, match=f"{bits}-bit"):
         images.read(bytes(data))
 
 
@@ -92,10 +103,13 @@ def declaring(form: str, width: int, height: int) -> bytes:
         data[at + 3 : at + 7] = struct.pack("<HH", width, height)
     if form == "tiff":
         return tiff(noise(1, 1, 3), t256=width, t257=height)
+    if form in ("avif", "heic"):
+        at = data.index(b"ispe")
+        data[at + 8 : at + 16] = struct.pack(">II", width, height)
     return bytes(data)
 
 
-@pytest.mark.parametrize("form", ["png", "jpeg", "bmp", "gif", "webp", "tiff"])
+@pytest.mark.parametrize("form", list(FORMATS))
 def test_declared_pixels_are_refused_before_any_is_decoded(form: str) -> None:
     data = declaring(form, 13_000, 13_000)
     tracemalloc.start()
@@ -105,6 +119,25 @@ def test_declared_pixels_are_refused_before_any_is_decoded(form: str) -> None:
         assert (caught.value.width, caught.value.height, caught.value.max_pixels) == (13_000, 13_000, 50_000_000)
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
+
+
+def test_deep_tiff_is_refused_before_it_is_read() -> None:
+    with pytest.raises(PictureTooLarge):
+        images.read(tiff(noise(1, 1, 3, dtype=np.uint16), t256=13_000, t257=13_000))
+
+
+@pytest.mark.parametrize("form", sorted({"avif", "heic"} & set(FORMATS)))
+def test_what_is_declared_among_the_pixels_does_not_count(form: str) -> None:
+    data = encoded(scene(), form)
+    assert images.inspect(data + struct.pack(">I4sIII", 20, b"ispe", 0, 13_000, 13_000)).width == 24
+
+
+@pytest.mark.parametrize("form", sorted({"avif", "heic"} & set(FORMATS)))
+def test_a_file_of_many_empty_boxes(form: str) -> None:
+    start = encoded(scene(), form)[:32]
+    for boxes in (struct.pack(">I4s", 8, b"free") * 100_000, struct.pack(">I4sQ", 1, b"free", 0) * 100_000):
+        with pytest.raises(DamagedPicture):
+            images.read(start[: int.from_bytes(start[:4], "big")] + boxes)
 
 
 def test_a_second_header_does_not_get_past_the_limit() -> None:

@@ -1,0 +1,67 @@
+"""What a checkpoint is worth: measured on pictures, written into `metrics.json`, the model card and a contact sheet.
+
+Restorers told the level: PSNR and SSIM by noise level, the level told and estimated. Other restorers: mean squared
+error and PSNR by corruption. Variational autoencoders: the evidence lower bound in its parts, the likelihood, and how
+like real pictures those drawn are. Other autoencoders: the error of what is rebuilt, of whole codes and of codes with
+gaps. Colorizers: the error of chroma. All pictures in 8 bits, as a user gets them.
+"""
+
+from pathlib import Path
+
+from models import checkpoints, data, inference
+from models.checkpoints import Model
+from models.evaluation.cards import as_markdown, card, keep, shown
+from models.evaluation.codes import by_code
+from models.evaluation.colours import by_chroma
+from models.evaluation.drawing import as_sampler
+from models.evaluation.pixels import floats_of, spoilt_pixels, to_pixels
+from models.evaluation.protocol import Protocol, Report, Trial
+from models.evaluation.restoring import by_corruption, by_level, measured_halo, seam
+from models.inference import Session
+
+__all__ = [
+    "Report",
+    "as_markdown",
+    "card",
+    "evaluate",
+    "floats_of",
+    "measured_halo",
+    "seam",
+    "shown",
+    "spoilt_pixels",
+    "to_pixels",
+]
+
+
+def evaluate(
+    folder: Path, path: Path, device: str = "auto", tile: int = 512, limit: int = 0, samples: int = 0
+) -> Report:
+    """Measures the checkpoint in `folder` on the test pictures in `path`, and writes its metrics, card and sheet.
+
+    `limit` takes the first so many pictures alone; `samples` are those of each picture's code that its likelihood is
+    estimated with, 0 for none. Raises CheckpointError, DataError.
+    """
+    pictures = data.test_part(path)[: limit or None]
+    checkpoints.metrics(folder)  # what can't be added to is told now and not after the measuring
+    model = checkpoints.load(folder)
+    session = Session(model.network, inference.chosen_device(device), model.description.title)
+    report = protocol_of(model)(model, session, Trial(pictures, path, folder, tile, samples))
+    keep(folder, path.name, len(pictures), report)
+    return report
+
+
+def protocol_of(model: Model) -> Protocol:
+    """How a model is measured, told by what it can be asked and what it needs."""
+    if "denoise" in model.description.asks:
+        return by_level if model.network.needs.level else by_corruption
+    return PROTOCOLS[model.description.architecture]
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    "autoencoder": by_code,
+    "sparse": by_code,
+    "vae": as_sampler,
+    "hierarchy": as_sampler,
+    "colorizer": by_chroma,
+}
+"""How models are measured that don't denoise."""

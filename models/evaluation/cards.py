@@ -1,0 +1,73 @@
+"""What was measured, told: `metrics.json`, the model card, a contact sheet, tables."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from models import checkpoints, images
+from models.catalog import SHIPPED
+from models.evaluation.protocol import Report, Row
+from models.recipes import RECIPES
+
+
+def keep(folder: Path, name: str, count: int, report: Report) -> None:
+    """Writes what was measured on one set beside what was measured on others, and the card anew."""
+    metrics = checkpoints.metrics(folder)
+    measured = {"pictures": count, "figures": report.figures, "table": report.table}
+    metrics.setdefault("sets", {})[name] = measured | ({"more": report.more} if report.more else {})
+    checkpoints.replace_file(folder / checkpoints.METRICS, (json.dumps(rounded(metrics), indent=1) + "\n").encode())
+    checkpoints.replace_file(folder / checkpoints.SHEET, images.write(images.Picture(report.sheet), "png"))
+    checkpoints.replace_file(folder / checkpoints.CARD, card(folder, metrics).encode())
+
+
+def rounded(value: Any) -> Any:
+    """Numbers to five digits, all the way down."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {name: rounded(one) for name, one in value.items()}
+    return [rounded(one) for one in value] if isinstance(value, list) else value
+
+
+def card(folder: Path, metrics: dict[str, Any]) -> str:
+    """The model card: what it is, how it was trained, what was measured, in the hub's form.
+
+    Only the weights that ship are known to be under a licence; what others train is theirs to license.
+    """
+    licence = "license: cc-by-sa-4.0\n" if folder.resolve().is_relative_to(SHIPPED.resolve()) else ""
+    described = checkpoints.describe(folder)
+    trained = "\n".join(f"- {name}: {value}" for name, value in described.training.items() if value is not None)
+    recipe = RECIPES.get(described.recipe)
+    lines = [
+        f"---\n{licence}library_name: denoir\ntags: [image-restoration, autoencoder]\n---",
+        f"# {described.title}\n",
+        f"Recipe `{described.recipe}`, architecture `{described.architecture}`: `{json.dumps(described.config)}`.",
+        f"Can be asked to: {', '.join(described.asks)}.\n",
+        f"## Training\n\n{trained}",
+        f"- corruption: `{recipe.corruption}`" if recipe and not described.training.get("corruption") else "",
+        f"- objective: `{recipe.objective}`" if recipe and not described.training.get("objective") else "",
+        "",
+        "## Measured\n",
+    ]
+    for name, measured in metrics.get("sets", {}).items():
+        lines.append(f"### {name}, {measured['pictures']} pictures\n")
+        lines.append(f"`denoir evaluate {described.name} --data {name}`\n")
+        lines += [f"- {key}: {shown(value)}" for key, value in measured["figures"].items()]
+        lines.append("\n" + as_markdown(measured["table"]) + "\n")
+        lines += [f"{title}:\n\n{as_markdown(table)}\n" for title, table in measured.get("more", {}).items()]
+    return "\n".join(lines) + "\n![contact sheet](sheet.png)\n"
+
+
+def as_markdown(table: list[Row]) -> str:
+    """A table for the card and the terminal."""
+    names = list(table[0])
+    rows = [[shown(row[name]) for name in names] for row in table]
+    widths = [max(len(cell) for cell in column) for column in zip(names, *rows, strict=True)]
+    lines = [names, ["-" * width for width in widths], *rows]
+    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in padded)
+
+
+def shown(value: Any) -> str:
+    """Numbers as people read them."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

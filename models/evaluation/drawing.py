@@ -1,0 +1,65 @@
+"""Models that pictures are drawn from: what they say of pictures in nats, and how their own pictures look."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from models import inference
+from models.checkpoints import Model
+from models.corruptions import normal
+from models.data import as_floats
+from models.evaluation.evidence import SEED, evidence
+from models.evaluation.likeness import Sets, compared
+from models.evaluation.pixels import CHUNK, chunks, contact, whole
+from models.evaluation.protocol import Report, Row, Trial
+from models.inference import Session
+
+ACTIVE = 0.01
+"""A number of the code is at work where its variance over pictures is above this (Burda et al. 2016, 5.1)."""
+
+
+@torch.inference_mode()
+def as_sampler(model: Model, session: Session, trial: Trial) -> Report:
+    """The evidence lower bound in nats a picture; the likelihood by importance sampling, where samples are asked for;
+    how like real pictures those drawn are, and how near they come to what was learned from. All of seed 0."""
+    clean = whole(model, trial.pictures)
+    targets, told = targets_of(model, clean)
+    figures, table = bounded(session, targets)
+    more: dict[str, list[Row]] = {}
+    if trial.samples:
+        rows, found = evidence(model, session, targets, trial)
+        figures, more = figures | found, {"Likelihood by samples of each picture's code": rows}
+    more |= compared(model, session, Sets.of(model, clean, trial.path))
+    sheet = contact(list(inference.decode_codes(session, session.draw(0, 0, 64))), columns=8)
+    return Report(table, figures | {"targets": told}, sheet, more)
+
+
+def targets_of(model: Model, clean: Tensor) -> tuple[Tensor, str]:
+    """What the likelihood is of, `n c h w` in [0, 1], and in words: black and white drawn by the grey values once for
+    all, where that is what the model speaks of; else the values themselves."""
+    values = as_floats(clean)
+    if model.network.config.likelihood != "bernoulli":
+        return values, "values of 8 bits"
+    chances = np.random.default_rng(SEED).random(values.shape, np.float32)
+    return (torch.from_numpy(chances) < values).float(), f"black and white, drawn by the grey values with seed {SEED}"
+
+
+def bounded(session: Session, targets: Tensor) -> tuple[dict[str, Any], list[Row]]:
+    """The parts of the negative evidence lower bound, one draw of each picture's code; and what each part of the code
+    costs, and how much of it is at work."""
+    network = session.network
+    distortion, rates, codes = 0.0, torch.zeros(len(network.groups)), []
+    for at in chunks(targets):
+        x = targets[at : at + CHUNK].to(session.device)
+        generator = Generator(x.device).manual_seed(SEED + at)
+        inferred = network(x, normal(generator, torch.Size((len(x), network.needs.latent))))
+        distortion += float(network.observation.nats(inferred.output, inferred.log_deviation, x).sum()) / len(targets)
+        rates += inferred.rate.sum(0).cpu() / len(targets)
+        codes.append(network.code(x).cpu())
+    rate = float(rates.sum())
+    figures = {"distortion": distortion, "rate": rate, "negative_elbo": distortion + rate}
+    units = {"active_units": int((torch.cat(codes).var(0) > ACTIVE).sum()), "latent": network.needs.latent}
+    rows = zip(network.groups, rates, strict=True)
+    return figures | units, [{"latents": name, "KL": float(nats)} for name, nats in rows]

@@ -1,0 +1,131 @@
+"""Restorers: those told the level by level of noise, the others by kind of damage; and the seams of tiles."""
+
+import time
+
+import numpy as np
+import torch
+from torch import Generator
+from torchmetrics.functional.image import structural_similarity_index_measure
+from tqdm import tqdm
+
+from models import inference, noise
+from models.checkpoints import Model
+from models.corruptions import Corruption, Dropout, Gaussian, Nothing, SaltPepper
+from models.data import as_floats
+from models.evaluation.pixels import (
+    CHUNK,
+    batched,
+    chunks,
+    contact,
+    decibels,
+    floats_of,
+    floats_of_many,
+    spoilt_pixels,
+    to_pixels,
+    whole,
+)
+from models.evaluation.protocol import Report, Row, Trial
+from models.inference import Session
+from models.restore import Tiling
+from models.scores import mean_squared_error, psnr
+from models.types import Picture8, Pixels
+
+LEVELS = (5.0, 15.0, 25.0, 50.0, 75.0)
+"""Noise levels that a restorer of photographs is measured at, in grey levels."""
+
+SPOILT: dict[str, Corruption] = {
+    "10 % dropped": Dropout(0.10, 0.10),
+    "25 % dropped": Dropout(0.25, 0.25),
+    "50 % dropped": Dropout(0.50, 0.50),
+    "75 % dropped": Dropout(0.75, 0.75),
+    "Gaussian 25": Gaussian(25, 25),
+    "Gaussian 50": Gaussian(50, 50),
+    "Gaussian 100": Gaussian(100, 100),
+    "salt and pepper, up to 40 %": SaltPepper(0.4),
+}
+"""What a restorer that is told nothing is measured on; it was trained on pixels dropped and on Gaussian noise alone."""
+
+
+def by_level(model: Model, session: Session, trial: Trial) -> Report:
+    """PSNR and SSIM at each level of Gaussian noise, clipped and rounded to 8 bits; noise of picture i from seed i."""
+    tiling = inference.tiling_for(session.needs, trial.tile)
+    table: list[Row] = []
+    seconds = megapixels = 0.0
+    shown: list[Pixels] = []
+    for sigma in LEVELS:
+        scores: dict[str, list[float]] = {}
+        for number, picture in enumerate(tqdm(trial.pictures, desc=f"noise {sigma:g}", leave=False)):
+            noisy = spoilt_pixels(picture, Gaussian(sigma, sigma), number)
+            began = time.monotonic()
+            told = inference.restored(session, noisy, sigma, tiling)
+            seconds, megapixels = seconds + time.monotonic() - began, megapixels + noisy[..., 0].size / 1e6
+            level = noise.estimate(noisy)
+            estimated = inference.restored(session, noisy, level, tiling)
+            compared = {"noisy": noisy, "told": told, "estimated": estimated}
+            for name, value in compare(picture, compared).items():
+                scores.setdefault(name, []).append(value)
+            scores.setdefault("level estimated", []).append(level)
+            if sigma == 25.0 and len(shown) < 6:
+                shown += [part[:256, :256] for part in (noisy, told)]
+        row: Row = {"sigma": sigma}
+        table.append(row | {name: float(np.mean(values)) for name, values in scores.items()})
+    figures = {"seconds_per_megapixel": seconds / megapixels, "threads": torch.get_num_threads()}
+    return Report(table, figures | {"device": str(session.device)}, contact(shown))
+
+
+def compare(clean: Picture8, restored: dict[str, Pixels]) -> dict[str, float]:
+    """PSNR in dB and SSIM of each picture against the clean one."""
+    scores = {}
+    reference = as_floats(clean[None])
+    for name, pixels in restored.items():
+        batch = floats_of(pixels)
+        scores[f"{name} PSNR"] = float(psnr(batch, reference))
+        scores[f"{name} SSIM"] = float(
+            torch.as_tensor(structural_similarity_index_measure(batch, reference, data_range=1.0))
+        )
+    return scores
+
+
+def by_corruption(model: Model, session: Session, trial: Trial) -> Report:
+    """Mean squared error (of pixels in [0, 1]) and PSNR, before and after, for each kind of damage; seed 0."""
+    clean = whole(model, trial.pictures)
+    table: list[Row] = []
+    shown: list[Pixels] = []
+    for name, corruption in (SPOILT | {"nothing": Nothing()}).items():
+        noisy = batched(
+            clean, lambda part, at, how=corruption: how(as_floats(part), Generator().manual_seed(at)).pixels
+        )
+        pixels = to_pixels(noisy)
+        restored = np.concatenate([restore_chunk(session, pixels[at : at + CHUNK]) for at in chunks(pixels)])
+        before, after = (mean_squared_error(batch, as_floats(clean)) for batch in (noisy, floats_of_many(restored)))
+        row: Row = {"damage": name, "MSE in": float(before.mean()), "MSE out": float(after.mean())}
+        table.append(row | {"PSNR in": decibels(before), "PSNR out": decibels(after)})
+        shown += [*pixels[:5], *restored[:5]]
+    return Report(table, {"score": "PSNR of the mean squared error over the set"}, contact(shown, columns=10))
+
+
+def restore_chunk(session: Session, pixels: Pixels) -> Pixels:
+    """Small whole pictures `b h w c` through a network that is told no level."""
+    return inference.restore_tiles(session, pixels, np.zeros(len(pixels)))
+
+
+def measured_halo(session: Session, pictures: list[Picture8], tile: int, sigmas: tuple[float, ...]) -> dict[int, float]:
+    """For each halo, the largest difference in grey levels of a tiled answer to a whole one."""
+    needs = session.needs
+    worst: dict[int, float] = {}
+    for halo in range(needs.multiple, needs.halo + 1, needs.multiple):
+        for number, picture in enumerate(pictures):
+            for sigma in sigmas:
+                worst[halo] = max(
+                    worst.get(halo, 0.0), seam(session, picture, sigma, number, Tiling(tile, halo, needs.multiple))
+                )
+    return worst
+
+
+def seam(session: Session, picture: Picture8, sigma: float, seed: int, tiling: Tiling) -> float:
+    """The largest difference, in grey levels, between a picture's tiled answer and its whole one, before rounding."""
+    noisy = spoilt_pixels(picture, Gaussian(sigma, sigma), seed).astype(np.uint16) * 257
+    longest = -(-max(noisy.shape[:2]) // tiling.multiple) * tiling.multiple
+    together = inference.restored(session, noisy, sigma, Tiling(longest, 0, tiling.multiple))
+    tiled = inference.restored(session, noisy, sigma, tiling)
+    return float(np.abs(together.astype(np.int32) - tiled.astype(np.int32)).max()) / 257

@@ -1,0 +1,55 @@
+"""A run's state on disk: one safetensors file, replaced whole, with what the run is in words beside its tensors."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from models import checkpoints
+
+STATE = "state.safetensors"
+
+
+def write_state(folder: Path, told: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Writes the state, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    words = {name: json.dumps(value) for name, value in told.items()}
+    kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    checkpoints.replace_file(folder / STATE, save_tensors(kept, words))
+
+
+def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a state says of itself, and its tensors. Raises ValueError."""
+    try:
+        with safe_open(path, "pt") as saved:
+            told = {name: json.loads(value) for name, value in (saved.metadata() or {}).items()}
+            tensors = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{path} can't be read: {error}; name another --state, or remove that file") from error
+    if not {"progress", "config"} <= told.keys():
+        raise ValueError(f"{path} is no state of a training; name another --state")
+    return told, tensors
+
+
+def differences(then: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs between two runs, in words; the recipe alone where that does, since much follows from it."""
+    now = json.loads(json.dumps(now))  # as `then` was: tuples are lists
+    names = [name for name in then | now if then.get(name) != now.get(name)]
+    names = ["recipe"] if "recipe" in names else names
+    return ", ".join(f"{name} was {json.dumps(then.get(name))} and is {json.dumps(now.get(name))}" for name in names)
+
+
+def laid_out_as(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """The tensor in the parameter's memory order: the fused optimiser walks both as flat arrays."""
+    if tensor.shape != parameter.shape:
+        return tensor
+    return torch.empty_like(parameter, dtype=tensor.dtype, device=tensor.device).copy_(tensor)
+
+
+def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose name begins so, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,233 @@
+"""A run under way: step after step, each from what the one before left; what it leaves at the end."""
+
+import math
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from models import checkpoints, data
+from models.checkpoints import Description
+from models.data import Pictures, Wholes
+from models.inference import chosen_device, has_bfloat16
+from models.objectives import Objective, Parts, at_step, total
+from models.recipes import RECIPES, aimed, asks_of, configured
+from models.training.plan import Plan, agreed, begun, check_crops, identity, settings_for, view_of
+from models.training.state import STATE, differences, laid_out_as, read_state, under, write_state
+
+CODES = 20_000
+"""A mixture is fitted to the codes of so many pictures at most."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come; `seconds` are those spent training, over all its sittings."""
+
+    step: int = 0
+    seconds: float = 0.0
+    skipped: int = 0
+
+
+class Trainer:
+    """A run under way: all that a step changes."""
+
+    def __init__(self, plan: Plan, pictures: Pictures):
+        self.plan = plan
+        self.recipe = RECIPES[plan.recipe]
+        self.objective = aimed(self.recipe.objective, plan.aims)
+        self.device = chosen_device(plan.device)
+        self.view = view_of(self.recipe, pictures.to(self.device), plan.size)
+        self.config = configured(self.recipe.architecture, agreed(settings_for(self.recipe, self.view), plan.config))
+        start = checkpoints.load(plan.start_from) if plan.start_from else None
+        torch.manual_seed(plan.seed)
+        network = begun(self.recipe.architecture, self.config, start)
+        check_crops(self.view, network.needs)
+        self.identity = identity(plan, pictures, start)
+        self.network: Any = channels_last(network.to(self.device))
+        self.averaged = AveragedModel(self.network, multi_avg_fn=averaging(plan.schedule.averaging))
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), plan.schedule.rate, weight_decay=plan.schedule.weight_decay, fused=True
+        )
+        self.call = torch.compile(self.network) if can_compile(plan.compile, self.device) else self.network
+        self.low_precision = has_bfloat16(self.device)
+        self.progress = Progress()
+
+    @property
+    def fraction(self) -> float:
+        """Of the whole run, done: by steps or by minutes, whichever is nearer to its end."""
+        schedule, minutes = self.plan.schedule, self.plan.minutes
+        by_steps = self.progress.step / schedule.steps if schedule.steps else 0.0
+        return max(by_steps, self.progress.seconds / 60 / minutes if minutes else 0.0)
+
+    @property
+    def number(self) -> int:
+        """This step's seed, told by (seed, step) alone; 63 bits, whatever the run's seed."""
+        return (self.plan.seed * 1_000_003 + self.progress.step) % 2**63
+
+    def step(self) -> Parts:
+        """One step; returns the parts of the loss before it. A step that is not finite is skipped and counted."""
+        began = time.monotonic()
+        self.set_rate()
+        self.network.train()
+        before = [buffer.clone() for buffer in self.network.buffers()]
+        torch.manual_seed(self.number)  # what Dropout draws from
+        parts = self.parts(*self.drawn())
+        self.optimiser.zero_grad()
+        total(parts).backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.schedule.clip or math.inf)
+        if torch.isfinite(norm):
+            self.optimiser.step()
+            self.averaged.update_parameters(self.network)
+        else:
+            self.progress.skipped += 1
+            self.restore(before)
+        self.progress.step += 1
+        self.progress.seconds += time.monotonic() - began
+        return parts
+
+    def restore(self, before: list[Tensor]) -> None:
+        """Puts buffers back to what they were before a step that was skipped: running means know no way back."""
+        for buffer, value in zip(self.network.buffers(), before, strict=True):
+            buffer.copy_(value)
+
+    def drawn(self) -> tuple[Tensor, Generator]:
+        """This step's clean batch, and the generator that spoils it; both told by (seed, step) alone."""
+        number = self.number
+        clean = self.view.draw(self.plan.schedule.batch, Generator().manual_seed(number))
+        # Another seed than the batch's: from equal ones, which picture it is would tell how it is spoilt.
+        spoiler = Generator(self.device).manual_seed(number + 2**31)
+        return clean.to(self.device).contiguous(memory_format=torch.channels_last), spoiler
+
+    def parts(self, clean: Tensor, generator: Generator) -> Parts:
+        """The parts of this step's loss on a batch."""
+        return self.lost(at_step(self.objective, self.progress.step), self.call, clean, generator)
+
+    def lost(self, objective: Objective, network: Any, clean: Tensor, generator: Generator) -> Parts:
+        """The parts of a loss on a batch, by a network."""
+        spoilt = self.recipe.corruption(clean, generator)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision):
+            return objective(network, clean, spoilt, generator)
+
+    def set_rate(self) -> None:
+        """Linear warm-up, then half a cosine down to nothing (Loshchilov and Hutter 2017)."""
+        schedule = self.plan.schedule
+        warm = min(1.0, (self.progress.step + 1) / max(1, schedule.warm_up))
+        rate = schedule.rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, self.fraction)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Parts of the loss of the averaged weights on what is held out, spoilt the same way every time."""
+        network = self.averaged.module.eval()
+        sums: dict[str, float] = {}
+        batches = 0
+        for number, clean in enumerate(self.view.held_out()):
+            generator = Generator(self.device).manual_seed(number)
+            for name, value in self.lost(self.objective, network, clean.to(self.device), generator).items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+            batches += 1
+        return {name: value / batches for name, value in sums.items()}
+
+    @torch.no_grad()
+    def fit_prior(self) -> None:
+        """Fits a mixture to the codes of the pictures learned from, at most CODES, where the network has one."""
+        if not getattr(self.config, "mixture", 0) or not isinstance(self.view, Wholes):
+            return
+        network: Any = self.averaged.module.eval()
+        pictures = self.view.train
+        order = torch.randperm(len(pictures), generator=Generator().manual_seed(self.plan.seed))[:CODES]
+        parts = order.to(pictures.device).split(500)
+        codes = torch.cat([network.code(data.as_floats(pictures[part]).to(self.device)) for part in parts])
+        network.fit_prior(codes, self.plan.seed)
+
+    def save(self) -> None:
+        """Writes the state, whole or not at all."""
+        told = {"progress": asdict(self.progress), "config": asdict(self.config), "run": self.identity}
+        write_state(self.plan.state, told, self.tensors())
+
+    def resume(self) -> bool:
+        """Reads the state, if there is one. Raises ValueError for one that is of another run, or can't be read."""
+        path = self.plan.state / STATE
+        if not path.exists():
+            return False
+        told, tensors = read_state(path)
+        # Older states don't say which run they are of: of those the network alone is compared.
+        now = asdict(self.config) | (self.identity if "run" in told else {})
+        then = asdict(type(self.config)()) | told["config"]  # nor what has become a setting since
+        if different := differences(then | told.get("run", {}), now):
+            raise ValueError(
+                f"the state in {self.plan.state} is of another run: {different}; ask as before to go on with it, "
+                "name another --state, or remove that folder"
+            )
+        self.take(tensors)
+        self.progress = Progress(**told["progress"])
+        return True
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything a step changes, flat."""
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors |= {f"averaged.{name}": tensor for name, tensor in self.averaged.state_dict().items()}
+        for number, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{number}.{name}": tensor for name, tensor in state.items()}
+        return {name: tensor.clone() for name, tensor in tensors.items()}
+
+    def take(self, tensors: dict[str, Tensor]) -> None:
+        """The other way round."""
+        self.network.load_state_dict(under("network.", tensors))
+        self.averaged.load_state_dict(under("averaged.", tensors))
+        state: dict[int, dict[str, Tensor]] = {}
+        parameters = list(self.network.parameters())
+        for name, tensor in under("optimiser.", tensors).items():
+            number, _, key = name.partition(".")
+            state.setdefault(int(number), {})[key] = laid_out_as(parameters[int(number)], tensor)
+        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state})
+
+    def description(self) -> Description:
+        """What the checkpoint will say of itself."""
+        plan = self.plan
+        training = {
+            "data": plan.data.name,
+            "steps": self.progress.step,
+            "minutes": round(self.progress.seconds / 60, 1),
+            "batch": plan.schedule.batch,
+            "seed": plan.seed,
+            "device": self.device.type,
+            "skipped_steps": self.progress.skipped,
+            "corruption": str(self.recipe.corruption),
+            "objective": str(self.objective),
+            "started_from": plan.start_from.name if plan.start_from else None,
+        }
+        config = asdict(self.config)
+        asks = asks_of(self.recipe, self.network)
+        return Description(plan.name, plan.version, plan.recipe, self.recipe.architecture, asks, config, training)
+
+
+def channels_last(network: Any) -> Any:
+    """The network with its weights in the order that convolutions are fastest in."""
+    return network.to(memory_format=torch.channels_last)
+
+
+def averaging(decay: float) -> Any:
+    """Exponential averaging whose memory is short at first, so that short runs are not held back by their start."""
+
+    def average(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        kept = min(decay, (1 + int(count)) / (10 + int(count)))
+        for mean, value in zip(averaged, current, strict=True):
+            mean.lerp_(value, 1 - kept)
+
+    return average
+
+
+def can_compile(choice: str, device: torch.device) -> bool:
+    """Whether to compile the network: it needs a C++ compiler for the CPU, Triton for a GPU."""
+    if choice != "auto":
+        return choice == "on"
+    if device.type == "cuda":
+        return find_spec("triton") is not None
+    return any(shutil.which(compiler) for compiler in ("g++", "clang++"))
