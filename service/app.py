@@ -4,34 +4,46 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from pathlib import Path
+from typing import Any
 
-from fastapi import FastAPI
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
-from fastapi.staticfiles import StaticFiles
+from fastapi import FastAPI, Security
+from fastapi.security import HTTPBearer
+from starlette.middleware.cors import CORSMiddleware
 
 from models.catalog import SHIPPED, Catalog
 from models.images import Limits
-from service import errors, guards, pipeline
+from service import cards, errors, guards, page, pipeline
 from service.batcher import Batcher
 from service.decoders import Decoders
 from service.engine import Engine, use_cores
+from service.keys import Doorkeeper, Keys
+from service.parameters import problems
 from service.pipeline import Parts
-from service.routes import router
+from service.routes import health, router
 from service.settings import Settings
 
-WEB = Path(__file__).parent / "web"
-DOCS_POLICY = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
-)
+CROSS_ORIGIN: dict[str, Any] = {
+    "allow_methods": ("GET", "POST", "HEAD"),
+    "allow_headers": ("Authorization", "X-Request-ID"),
+    "expose_headers": (
+        *("Content-Disposition", "Retry-After", "Server-Timing", "WWW-Authenticate", "X-Request-ID"),
+        *("Denoir-Model", "Denoir-Sigma", "Denoir-Seed", "Denoir-From", "Denoir-To"),
+        *("Denoir-Fitted", "Denoir-Fitted-From", "Denoir-Fitted-To"),
+    ),
+}
+"""What a page of another site may send and see. Credentials are not among it: a page sends its key as a header."""
+
+ALWAYS, KEYED = problems(400, 414, 431, 500, 503), problems(401, 429)
+"""What any route may answer."""
+BEARER = HTTPBearer(auto_error=False)
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service. Models are loaded when it starts; raises CheckpointError there for one that can't be used."""
+    """The service. Models are loaded when it starts; raises CheckpointError there for one that can't be used.
 
-    duty = guards.Duty()
+    Raises ValueError or OSError for keys that can't be used or read.
+    """
+    duty, keys = guards.Duty(), Keys.of(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -48,12 +60,16 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # it would redirect to whatever host a client names
     )
     app.state.settings = settings
     app.state.duty = duty
-    app.include_router(router)
-    app.mount("/static", StaticFiles(directory=WEB), name="static")
-    app.add_api_route("/docs", docs, include_in_schema=False)
+    for asked in (router, cards.router):
+        responses, keyed = ALWAYS | (KEYED if keys else {}), [Security(BEARER)] if keys else []
+        app.include_router(asked, responses=responses, dependencies=keyed)
+    app.include_router(health)
+    app.include_router(page.router)
+    app.mount("/static", page.Files(directory=page.WEB), name="static")
     errors.answer_all(app)
     app.add_middleware(
         guards.BodyLimit,
@@ -61,7 +77,12 @@ def create_app(settings: Settings) -> FastAPI:
         together=settings.max_bodies,
         backlog=lambda: app.state.parts.batcher.backlog,
     )
+    app.add_middleware(guards.Methods, routes=app.routes)
     app.add_middleware(guards.Attendance, duty=duty)
+    if keys:
+        app.add_middleware(Doorkeeper, keys=keys, rate=settings.key_rate)
+    if settings.origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.origins, **CROSS_ORIGIN)
     app.add_middleware(guards.RequestIds)
     return app
 
@@ -77,6 +98,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         key=lambda kind: (kind.model, kind.task),
         max_waiting=settings.max_waiting,
         max_held=settings.max_pictures,
+        deadline=settings.deadline,
     )
     limits = Limits(max_pixels=settings.max_pixels)
     decoders = Decoders(settings.decoder_processes, settings.decode_deadline, limits)
@@ -90,16 +112,3 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
     finally:
         await batcher.close()
         await decoders.close()
-
-
-async def docs() -> HTMLResponse:
-    """The API's page, its scripts served from here."""
-    page = get_swagger_ui_html(
-        openapi_url="/openapi.json",
-        title="denoir",
-        swagger_js_url="/static/docs/swagger-ui-bundle.js",
-        swagger_css_url="/static/docs/swagger-ui.css",
-        swagger_favicon_url="/static/docs/favicon-32x32.png",
-    )
-    page.headers["Content-Security-Policy"] = DOCS_POLICY
-    return page

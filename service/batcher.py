@@ -8,6 +8,7 @@ is left of it where that is less. So the newcomer waits for the batch that runs 
 is this sum that `max_waiting` bounds: a scan that takes minutes is let in where little else waits, thumbnails are let
 in beside it, and a second scan is told when the first will have gone far enough. All that waits is bounded with it: by
 the largest job and max_waiting * (1 + log n) seconds, n being the jobs. Memory has a bound of its own, `max_held`.
+And no job stays for longer than `deadline` seconds and twice what it was predicted to take.
 """
 
 import asyncio
@@ -16,8 +17,9 @@ import itertools
 import math
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +39,10 @@ class Overloaded(Exception):
     def __init__(self, seconds: float):
         self.retry_after = max(1, math.ceil(seconds))
         super().__init__(f"overloaded for another {self.retry_after} s")
+
+
+class Late(Exception):
+    """A job has stayed for longer than it may."""
 
 
 @dataclass(frozen=True)
@@ -84,22 +90,41 @@ class Ask:
 
 
 class Job:
-    """The asks of one request, all of one rate. Used as a context: leaving it, however, drops what has not been run."""
+    """The asks of one request, all of one rate. Used as a context: leaving it, however, drops what has not been run.
+
+    Who is in it when it is late is cancelled, and it raises Late.
+    """
 
     def __init__(self, batcher: "Batcher", kind: Hashable, cost: int, size: int):
         self.batcher, self.kind = batcher, kind
         self.left, self.size = cost, size
         self.stamp = batcher.now
         self.asks: set[Ask] = set()
+        self.admitted, self.timer = time.monotonic(), asyncio.timeout(None)
 
-    def __enter__(self) -> "Job":
+    async def __aenter__(self) -> "Job":
+        await self.timer.__aenter__()
+        self.wind()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    async def __aexit__(self, *error: Any) -> None:
         self.batcher.jobs.discard(self)
         for ask in self.asks:
             ask.answer.cancel()
             ask.payload = None
+        # Let go of, as it knows the task, whose error knows the frames, which know this job and what it was sent: in a
+        # ring they would wait for the collector, and a crowd's bodies with them.
+        timer, self.timer = self.timer, asyncio.timeout(None)
+        try:
+            await timer.__aexit__(*error)
+        except TimeoutError:
+            raise Late from None
+
+    def wind(self) -> None:
+        """Sets the time by which it has to be left."""
+        stayed = time.monotonic() - self.admitted
+        seconds = self.batcher.deadline + 2 * self.seconds - stayed
+        self.timer.reschedule(asyncio.get_running_loop().time() + seconds)
 
     @property
     def seconds(self) -> float:
@@ -110,6 +135,7 @@ class Job:
         """Says what the job will ask in all, and hold, now that it is known. Raises Overloaded; see `admit`."""
         self.batcher.check(self.kind, cost, size, self.batcher.jobs - {self})
         self.left, self.size = cost, size
+        self.wind()
 
     def ask(self, kind: Hashable, cost: int, payload: Any) -> asyncio.Future[Done]:
         """Queues one piece of work."""
@@ -136,7 +162,8 @@ class Batcher:
 
     capacity(kind): how many asks of a kind a batch may hold. key(kind): what the kind's rate is known by. max_waiting:
     seconds that a newcomer may be predicted to wait. max_held: what all jobs may hold, in the units of `size`; one
-    alone may hold more. guess: cost a second of what has never run.
+    alone may hold more. deadline: seconds a job may stay, beside twice what it is predicted to take. guess: cost a
+    second of what has never run.
     """
 
     def __init__(
@@ -146,10 +173,12 @@ class Batcher:
         key: Callable[[Any], Hashable] = lambda kind: kind,
         max_waiting: float = 20.0,
         max_held: float = math.inf,
+        deadline: float = 60.0,
         guess: float = 1e5,
     ):
         self.run, self.capacity, self.key = run, capacity, key
-        self.max_waiting, self.max_held, self.guess = max_waiting, max_held, guess
+        self.max_waiting, self.max_held, self.deadline, self.guess = max_waiting, max_held, deadline, guess
+        self.held = 0
         self.now = 0.0
         self.running = 0.0
         self.rates = defaultdict(lambda: Rate(guess / 1000, 0.001))  # a guess weighs little against what is measured
@@ -202,9 +231,18 @@ class Batcher:
         left, own = [job.seconds for job in others], self.predicted(kind, cost)
         if self.running + served(left, own) > self.max_waiting:
             raise Overloaded(self.until_room(left, own))
-        held = sum(job.size for job in others)
+        held = self.held + sum(job.size for job in others)
         if held and held + size > self.max_held:
             raise Overloaded(self.running + sum(left))
+
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Counts what is held after a job has been left."""
+        self.held += size
+        try:
+            yield
+        finally:
+            self.held -= size
 
     def until_room(self, left: list[float], own: float) -> float:
         """Seconds until one of `own` seconds would be let in, if nobody else comes. The others are served in step."""

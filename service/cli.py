@@ -1,7 +1,6 @@
 """`denoir`: serve, and the verbs of `models.cli`."""
 
 import argparse
-import signal
 import sys
 from importlib.metadata import version
 
@@ -30,27 +29,21 @@ def add_serve(commands: argparse.ArgumentParser) -> None:
     one.add_argument("--host", help="address to listen on (default: DENOIR_HOST, or 127.0.0.1)")
     one.add_argument("--port", type=int, help="port to listen on (default: DENOIR_PORT, or 8000)")
     one.add_argument("--device", help="auto, cpu, cuda (default: DENOIR_DEVICE, or auto)")
+    one.add_argument("--workers", type=int, help="processes that serve (default: DENOIR_WORKERS, or 1)")
     one.set_defaults(verb=serve)
 
 
 def serve(asked: argparse.Namespace) -> int:
     """Serve the models over HTTP. What has no flag here is set by DENOIR_* in the environment."""
-    from service.app import create_app  # imports torch, which --help and the other settings can do without
-    from service.protocol import Server
+    from service import workers  # imports what serves, which --help and the other settings can do without
 
-    flags = {name: getattr(asked, name) for name in ("host", "port", "device")}
+    flags = {name: getattr(asked, name) for name in ("host", "port", "device", "workers")}
     try:
         given = {name: value for name, value in flags.items() if value is not None}
         settings = Settings.model_validate(given | {"models": asked.shelf})
     except ValidationError as error:
         raise ValueError(told(error)) from error
-    app = create_app(settings)
-    server = Server(app, app.state.duty, settings)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # The server takes these while it runs and raises them again when it has drained: then they mean a clean end.
-        signal.signal(number, lambda *_: None)
-    server.run()
-    return 0 if server.started else 1
+    return workers.run(settings)
 
 
 def told(error: ValidationError) -> str:

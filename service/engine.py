@@ -1,5 +1,6 @@
 """Holds the loaded models and the device, and runs batches. Only the device's own thread calls `run`."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +13,11 @@ from models import checkpoints, inference, restore
 from models.catalog import Catalog
 from models.checkpoints import Description
 from models.inference import NotFinite, Session
-from models.restore import Tiling
+from models.restore import Tiling, Window
 from models.types import Needs
 from service.settings import Settings
+
+log = logging.getLogger("denoir")
 
 GPU_BUCKETS = (64, 128, 256, 512)
 """Sides of windows on a GPU, which wants few shapes; on a CPU windows fit their picture, and cost what they hold."""
@@ -41,6 +44,17 @@ class Loaded:
     @property
     def needs(self) -> Needs:
         return self.session.needs
+
+
+SMALLEST = 128
+"""Pixels: tiles are not cut into smaller ones than that, however little memory there is."""
+
+NO_MEMORY = ("can't allocate memory", "Failed to allocate", "bad_alloc")
+"""What errors say of memory that are of no type of their own: PyTorch's for a CPU's, OpenVINO's."""
+
+
+class OutOfMemory(Exception):
+    """The device has no memory for a piece of work, however small it was cut."""
 
 
 class Engine:
@@ -72,8 +86,35 @@ class Engine:
         return CAPACITIES[kind.task](self, kind)
 
     def run(self, kind: Kind, payloads: list[Any]) -> list[Any]:
-        """One batch: payloads in, results out, in the same order."""
-        return TASKS[kind.task](self.loaded[kind.model], payloads)
+        """One batch: payloads in, results out, in the same order. What doesn't fit is run in smaller parts."""
+        try:
+            return TASKS[kind.task](self.loaded[kind.model], payloads)
+        except Exception as error:
+            if not lacks_memory(error):
+                raise
+        # Not before here, as an error holds on to what took the memory.
+        log.warning("no memory for %d of %s: in smaller parts", len(payloads), kind)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if len(payloads) > 1:
+            middle = len(payloads) // 2
+            return [*self.run(kind, payloads[:middle]), *self.run(kind, payloads[middle:])]
+        return [self.run_cut(kind, payloads[0])]
+
+    def run_cut(self, kind: Kind, payload: Any) -> Any:
+        """One tile as if it were a picture to be cut into tiles of half its side, if it may be; or what went wrong."""
+        windows = smaller(self.loaded[kind.model], kind)
+        if not windows:
+            return OutOfMemory()
+        tile, sigma = payload
+        answer = np.empty_like(tile)
+        for window in windows:
+            part = Kind(kind.model, kind.task, (*window.shape, tile.shape[2]), kind.dtype)
+            (result,) = self.run(part, [(restore.cut(tile, window), sigma)])
+            if isinstance(result, Exception):
+                return result
+            restore.join(answer, window, restore.kept(tile, None, window, result))
+        return answer
 
     def examples(self) -> Iterator[tuple[Kind, int, Any]]:
         """Of everything that can be asked: a kind, what one piece of it costs in pixels, and such a piece."""
@@ -85,6 +126,23 @@ class Engine:
         """One small batch of everything, so that the first request doesn't pay for first-time work."""
         for kind, _, payload in self.examples():
             self.run(kind, [payload])
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether it is memory that was lacking."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
+
+
+def smaller(loaded: Loaded, kind: Kind) -> list[Window]:
+    """Windows of half a tile's side, with the same halo; none where it can't be cut, or not into smaller ones."""
+    side = max(kind.shape[:2], default=0)
+    if kind.task != "restore" or loaded.needs.size or side <= SMALLEST:
+        return []
+    tiling = inference.tiling_for(loaded.needs, max(side // 2, SMALLEST), loaded.tiling.buckets)
+    windows = restore.split(kind.shape[0], kind.shape[1], tiling)
+    return windows if max(windows[0].shape) < side else []
 
 
 def grey_tile(title: str, loaded: Loaded) -> tuple[Kind, int, tuple[np.ndarray, float]]:

@@ -77,6 +77,21 @@ def head_too_large(limit: int) -> Problem:
     return Problem(431, "head-too-large", f"the request's head is larger than {limit} bytes", max_bytes=limit)
 
 
+def unauthorized() -> Problem:
+    detail = "a key is needed: Authorization: Bearer and the key"
+    return Problem(401, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
+
+
+def too_many_requests(seconds: int) -> Problem:
+    detail = f"this key has asked as often as it may; try again in {seconds} s"
+    return Problem(429, "too-many-requests", detail, {"Retry-After": str(seconds)})
+
+
+def too_many_connections(seconds: int) -> Problem:
+    detail = f"too many connections are open; try again in {seconds} s"
+    return Problem(503, "too-many-connections", detail, {"Retry-After": str(seconds)})
+
+
 def bad_request() -> Problem:
     return Problem(400, "bad-request", "what was sent is no HTTP request")
 
@@ -89,6 +104,15 @@ def cannot(model: str, task: str, able: list[str]) -> Problem:
 def overloaded(seconds: int) -> Problem:
     detail = f"too much work is waiting; try again in {seconds} s"
     return Problem(503, "overloaded", detail, {"Retry-After": str(seconds)})
+
+
+def deadline() -> Problem:
+    return Problem(504, "deadline", "the answer took longer than it may; a smaller picture, or a quieter time, may do")
+
+
+def out_of_memory(seconds: int) -> Problem:
+    detail = f"the device has no memory for this now; try again in {seconds} s"
+    return Problem(503, "out-of-memory", detail, {"Retry-After": str(seconds)})
 
 
 def shutting_down() -> Problem:
@@ -124,6 +148,10 @@ def of_picture(error: PictureError) -> Problem:
 
 def of_unknown_model(error: UnknownModel) -> Problem:
     return Problem(404, "unknown-model", str(error), known=error.known)
+
+
+def not_evaluated(model: str) -> Problem:
+    return Problem(404, "not-evaluated", f"{model} has not been evaluated, and has neither card nor contact sheet")
 
 
 def of_wrong_size(error: WrongSize) -> Problem:
@@ -168,6 +196,15 @@ TRANSLATIONS: dict[type[Exception], Any] = {
     HTTPException: of_http,
     ClientDisconnect: lambda _: client_gone(),
 }
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that an error is; one that nobody foresaw is written down."""
+    for kind, translate in TRANSLATIONS.items():
+        if isinstance(error, kind):
+            return translate(error)
+    log.error("a request failed after its answer had begun", exc_info=error)
+    return unforeseen()
 
 
 def told(problem: Problem, request_id: str) -> JSONResponse:

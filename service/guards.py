@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Mount
 
-from service import errors
+from service import errors, telemetry
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -27,6 +29,8 @@ DRAINED, DRAIN_SECONDS = 7 * 2**20, 2.0
 server may have read ahead."""
 
 HEALTH = {"/healthz", "/readyz"}
+HOME, STATIC = "/", "/static/"
+"""The page, which asks for the key itself, and what pages here are made of."""
 
 SECURITY = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -37,7 +41,8 @@ SECURITY = {
 
 
 class RequestIds:
-    """Gives every request an id (the client's own where it is well formed), and every answer the security headers.
+    """Gives every request an id (the client's own where it is well formed) and a line in the log, and every answer the
+    security headers.
 
     Being outermost, it also answers for what nobody foresaw: 500 with the id, under which the log has the trace. And
     for what is cut off because the service ends: 503.
@@ -52,12 +57,13 @@ class RequestIds:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         scope["request_id"] = given if OWN_ID.fullmatch(given) else secrets.token_hex(8)
-        problem, started = None, False
+        record = telemetry.Record(scope["request_id"], scope["method"], scope["path"])
+        problem, status = None, 0
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = scope["request_id"]
                 for name, value in SECURITY.items():
@@ -68,14 +74,16 @@ class RequestIds:
             await self.app(scope, receive, send_with_headers)
         except asyncio.CancelledError:
             log.error("request %s was cut off, because the service ends", scope["request_id"])
-            if started:
+            if status:
                 raise
             problem = errors.shutting_down()
         except Exception:
             log.exception("request %s failed", scope["request_id"])
             problem = errors.unforeseen()
-        if problem and not started:
-            await errors.told(problem, scope["request_id"])(scope, receive, send_with_headers)
+        finally:
+            if problem and not status:
+                await errors.told(problem, scope["request_id"])(scope, receive, send_with_headers)
+            record.end(status)
 
 
 @dataclass
@@ -102,6 +110,55 @@ class Attendance:
             await self.app(scope, receive, send)
         finally:
             self.duty.under_way -= 1
+
+
+class Methods:
+    """Answers HEAD wherever GET is taken, and OPTIONS; and has a 405 name all that a path takes.
+
+    routes: of the application. Those of the framework tell of one route's methods, where a path may have several.
+    """
+
+    def __init__(self, app: ASGIApp, routes: list[BaseRoute]):
+        self.app, self.routes = app, routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        allowed = self.allowed(scope)
+
+        async def send_allowed(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 405:
+                MutableHeaders(scope=message)["Allow"] = ", ".join(allowed)
+            await send(message)
+
+        if scope["method"] == "OPTIONS" and allowed:
+            await Response(status_code=204, headers={"Allow": ", ".join(allowed)})(scope, receive, send)
+        elif scope["method"] == "HEAD" and "HEAD" in allowed:
+            await self.app({**scope, "method": "GET"}, receive, bodiless(send))
+        else:
+            await self.app(scope, receive, send_allowed)
+
+    def allowed(self, scope: Scope) -> list[str]:
+        """The methods that the path takes; none where there is no such path."""
+        taken = [method for method in ("GET", "POST") if any(takes(route, scope, method) for route in self.routes)]
+        more = ["HEAD"] if "GET" in taken else []
+        return [*taken, *more, "OPTIONS"] if taken else []
+
+
+def takes(route: BaseRoute, scope: Scope, method: str) -> bool:
+    """Whether a route answers a request by another method. What is mounted here is files, which are only fetched."""
+    matched, _ = route.matches({**scope, "method": method})
+    return matched is Match.FULL and not (isinstance(route, Mount) and method != "GET")
+
+
+def bodiless(send: Send) -> Send:
+    """Sends all of an answer but its body."""
+
+    async def send_head(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return send_head
 
 
 class BodyLimit:
@@ -143,6 +200,7 @@ class BodyLimit:
             await self.app(scope, receive_counted, send)
         finally:
             self.under_way -= arrived
+            telemetry.note(bytes=arrived)
 
     def problem(self, size: int, arrived: int) -> errors.Problem | None:
         """What is wrong with a body of so many bytes, of which `arrived` are counted already."""

@@ -9,24 +9,32 @@ from dataclasses import replace
 import numpy as np
 
 from models import inference, sampling
-from models.images import FORMATS, Picture
+from models.images import ANSWERED, FORMATS, Picture
 from models.inference import NotFinite
 from models.letterbox import Placement
 from service import album, errors
 from service.album import Form
 from service.batcher import Job
 from service.engine import Kind, Loaded
-from service.pipeline import Answer, Parts, Timing, encoded, held
-from service.schemas import Encoded
+from service.pipeline import Answer, Parts, Timing, encoded, held, read
+from service.schemas import Drawn, Encoded
 
 SEED_BITS = 63
 
 
-async def sample(parts: Parts, loaded: Loaded, count: int, seed: int | None, temperature: float, form: str) -> Answer:
+async def sample(
+    parts: Parts, loaded: Loaded, count: int, seed: int | None, temperature: float, form: str, first: int = 0
+) -> Answer:
     """`count` new pictures of a seed, put together as one of `album.FORMS`; a seed not given is drawn, and told."""
     seed = seeded(seed)
-    codes = drawn(loaded, seed, count, temperature)
+    codes = drawn(loaded, seed, count, temperature, first)
     return await shown(parts, loaded, codes, album.FORMS[form], {"Denoir-Seed": str(seed)})
+
+
+def told_codes(loaded: Loaded, count: int, seed: int | None, temperature: float, first: int) -> Drawn:
+    """The codes of the same pictures."""
+    seed = seeded(seed)
+    return Drawn.of(loaded.description.title, seed, drawn(loaded, seed, count, temperature, first))
 
 
 async def interpolate(
@@ -71,11 +79,11 @@ async def reconstruct(parts: Parts, loaded: Loaded, body: bytes, formats: list[s
     """
     timing = Timing()
     kind, cost = whole(loaded, "reconstruct")
-    with parts.admitted(kind, cost) as job:
+    async with parts.admitted(kind, cost) as job:
         picture, tile, placement = await opened(parts, job, loaded, body, timing)
         pixels = await through(job, "reconstruct", loaded, tile, timing)
         began = time.monotonic()
-        written = formats[0] if formats else picture.format
+        written = formats[0] if formats else ANSWERED[picture.format]
         rebuilt = replace(album.pictured(pixels), profile=picture.profile)
         data = await encoded(parts, rebuilt, written)
     timing.add("encode", time.monotonic() - began)
@@ -85,7 +93,7 @@ async def reconstruct(parts: Parts, loaded: Loaded, body: bytes, formats: list[s
 async def encode(parts: Parts, loaded: Loaded, body: bytes) -> Answer:
     """A picture's bytes -> its code, as JSON. Raises PictureError, CannotFit, Problem."""
     timing = Timing()
-    with parts.admitted(*whole(loaded, "encode")) as job:
+    async with parts.admitted(*whole(loaded, "encode")) as job:
         _, tile, placement = await opened(parts, job, loaded, body, timing)
         code = await through(job, "encode", loaded, tile, timing)
     found = Encoded.of(loaded.description.title, code, placement)
@@ -98,7 +106,7 @@ async def interpolate_pictures(
     """The way from one picture to another, by their codes; its ends are the two as the model rebuilds them."""
     timing, told, codes = Timing(), {}, []
     for name, body in zip(("From", "To"), bodies, strict=True):
-        with parts.admitted(*whole(loaded, "encode")) as job:
+        async with parts.admitted(*whole(loaded, "encode")) as job:
             _, tile, placement = await opened(parts, job, loaded, body, timing)
             codes.append(await through(job, "encode", loaded, tile, timing))
         told |= told_of(placement, f"Denoir-Fitted-{name}")
@@ -124,9 +132,9 @@ def seeded(seed: int | None) -> int:
     return secrets.randbits(SEED_BITS) if seed is None else seed
 
 
-def drawn(loaded: Loaded, seed: int, count: int, temperature: float) -> np.ndarray:
-    """The first codes of a seed, `count k` float32."""
-    return loaded.session.draw(seed, 0, count, temperature)
+def drawn(loaded: Loaded, seed: int, count: int, temperature: float, first: int = 0) -> np.ndarray:
+    """Codes of a seed, from number `first` on, `count k` float32."""
+    return loaded.session.draw(seed, first, count, temperature)
 
 
 def checked(codes: Sequence[Sequence[float]], latent: int) -> np.ndarray:
@@ -154,7 +162,7 @@ async def shown(
     """Codes `n k` decoded, and their pictures put together. `told`: more headers. `timing`: of what went before."""
     timing = timing or Timing()
     kind, cost = whole(loaded, "decode")
-    with parts.admitted(kind, len(codes) * cost, len(codes) * cost * loaded.needs.channels) as job:
+    async with parts.admitted(kind, len(codes) * cost, len(codes) * cost * loaded.needs.channels) as job:
         pictures = await decoded(job, loaded, codes, timing)
         began = time.monotonic()
         body = await form.write(parts, pictures, columns)
@@ -176,7 +184,7 @@ async def opened(
 ) -> tuple[Picture, np.ndarray, Placement]:
     """The picture in a body, if there is room for it, and as the model takes it. Raises PictureError, CannotFit."""
     began = time.monotonic()
-    picture = await parts.decoders.read(body)
+    picture = await read(parts, body)
     job.expect(job.left, held(picture, picture.pixels.nbytes))  # the other is that on white
     tile, placement = await asyncio.to_thread(tile_of, picture, loaded)
     timing.add("decode", time.monotonic() - began)

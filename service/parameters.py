@@ -5,11 +5,12 @@ from typing import Annotated, Any, Literal
 from fastapi import Query, Request
 from pydantic import BaseModel
 
-from models.images import FORMATS
+from models.images import FORMATS, WRITTEN
 from service import errors, guards
 from service.schemas import ProblemDetails
 
-MEDIA_TYPES = {form.media_type: name for name, form in FORMATS.items()}
+READ_TYPES = {form.media_type: name for name, form in FORMATS.items()}
+MEDIA_TYPES = {form.media_type: name for name, form in WRITTEN.items()}
 WHOLE_NUMBERS = 2**63 - 1
 
 ModelName = Annotated[str, Query(min_length=1, max_length=10_000, description="name or name@version, see /models")]
@@ -17,10 +18,16 @@ Sigma = Annotated[
     float | None,
     Query(ge=0, le=100, allow_inf_nan=False, description="noise level in 8-bit grey levels; left out, it is estimated"),
 ]
+Strength = Annotated[
+    float,
+    Query(ge=0, le=1, allow_inf_nan=False, description="how much of the change is made; 0 leaves the picture as it is"),
+]
+AS_IT_CAME = f"as it came{' (HEIC, which is only read, as PNG)' if 'heic' in FORMATS else ''}"
 FormatName = Annotated[
-    str | None, Query(description=f"one of {', '.join(FORMATS)}; left out, as Accept asks, or as it came")
+    str | None, Query(description=f"one of {', '.join(WRITTEN)}; left out, as Accept asks, or {AS_IT_CAME}")
 ]
 Count = Annotated[int, Query(ge=1, description="how many pictures, at most 64 unless the service says otherwise")]
+First = Annotated[int, Query(ge=0, le=2**32 - 1, description="number of the first of them, to go on from")]
 Steps = Annotated[
     int, Query(ge=2, description="pictures on the way, both ends included, at most as many as of /sample")
 ]
@@ -53,8 +60,8 @@ def formats_asked(request: Request, named: str | None) -> list[str]:
     """The formats that the answer may have, the best first: as named, or as the Accept header wishes."""
     if named is None:
         return guards.negotiated(request.headers.get("accept", ""), MEDIA_TYPES)
-    if named.lower() not in FORMATS:
-        raise errors.invalid("format", f"one of {', '.join(FORMATS)}")
+    if named.lower() not in WRITTEN:
+        raise errors.invalid("format", f"one of {', '.join(WRITTEN)}")
     return [named.lower()]
 
 
@@ -81,6 +88,11 @@ def pictures(description: str, *media_types: str) -> dict[int | str, dict[str, A
     return {200: {"description": description, "content": binary(*media_types)}}
 
 
+def text(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """An answer of text of that type."""
+    return {200: {"description": "text", "content": {media_type: {"schema": {"type": "string"}}}}}
+
+
 def form_of(*files: str) -> dict[str, Any]:
     """The content of a form with those files."""
     schema = {"type": "object", "required": list(files), "properties": dict.fromkeys(files, BINARY)}
@@ -97,8 +109,13 @@ def json_body(kind: type[BaseModel]) -> dict[str, Any]:
 
 
 BINARY = {"type": "string", "format": "binary"}
-PICTURE_BODY = body_of(form_of("file") | binary(*MEDIA_TYPES))
+PICTURE_BODY = body_of(form_of("file") | binary(*READ_TYPES))
 PICTURE_ANSWER = pictures("the picture, of the same width and height", *MEDIA_TYPES)
+DENOISED_ANSWER = pictures(
+    "the picture, of the same width and height; in parts, after how many tiles are done",
+    *MEDIA_TYPES,
+    "multipart/mixed",
+)
 REBUILT_ANSWER = pictures("the picture, in the model's size", *MEDIA_TYPES)
 ALBUM_ANSWER = pictures(
     "one PNG, one animated WebP, or a zip of one PNG each", "image/png", "image/webp", "application/zip"

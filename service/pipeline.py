@@ -1,20 +1,24 @@
 """The journey of a request, in a few short functions: bytes -> picture -> tiles -> batches -> picture -> bytes."""
 
 import asyncio
+import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from models import inference, noise, restore
-from models.images import FORMATS, Picture
-from service import errors
-from service.batcher import Batcher, Done, Job, Overloaded
+from models.images import ANSWERED, FORMATS, Picture
+from service import errors, telemetry
+from service.batcher import Batcher, Done, Job, Late, Overloaded
 from service.decoders import DecodeFailed, Decoders
-from service.engine import Engine, Kind, Loaded, painting_cost
+from service.engine import Engine, Kind, Loaded, OutOfMemory, painting_cost
+
+Progress = Callable[[int, int], None]
+"""Told how many tiles are done, and of how many, whenever one is."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +29,18 @@ class Parts:
     batcher: Batcher
     decoders: Decoders
 
-    @contextmanager
-    def admitted(self, kind: Kind, cost: int, size: int = 0) -> Iterator[Job]:
-        """Room for one request's work, or the 503 that says when there will be."""
+    @asynccontextmanager
+    async def admitted(self, kind: Kind, cost: int, size: int = 0) -> AsyncIterator[Job]:
+        """Room for one request's work, or the 503 that says when there will be; and the end of it where it is late."""
         try:
-            with self.batcher.admit(kind, cost, size) as job:
+            async with self.batcher.admit(kind, cost, size) as job:
                 yield job
         except Overloaded as error:
             raise errors.overloaded(error.retry_after) from error
+        except Late as error:
+            raise errors.deadline() from error
+        except OutOfMemory as error:
+            raise errors.out_of_memory(max(1, math.ceil(self.batcher.backlog))) from error
 
 
 @dataclass
@@ -70,43 +78,58 @@ class Answer:
     headers: dict[str, str]
 
 
-async def denoise(parts: Parts, loaded: Loaded, body: bytes, sigma: float | None, formats: list[str]) -> Answer:
+async def denoise(
+    parts: Parts,
+    loaded: Loaded,
+    body: bytes,
+    sigma: float | None,
+    formats: list[str],
+    progress: Progress = lambda done, tiles: None,
+    strength: float = 1.0,
+) -> Answer:
     """A picture's bytes -> the clean picture's, same size. `sigma` in 8-bit grey levels; None estimates it.
 
-    `formats`: what may be answered, the best first; none asks for the format that came in. Raises PictureError,
-    WrongSize, Problem.
+    `formats`: what may be answered, the best first; none asks for the format that came in. `strength`: 0 to 1, how much
+    of the change is made. Raises PictureError, WrongSize, Problem.
     """
     timing, began = Timing(), time.monotonic()
-    told: dict[str, str] = {}
-    with parts.admitted(Kind(loaded.description.title, "restore"), loaded.tiling.tile**2) as job:
-        picture = await opened(parts, job, loaded, body, sigma)
+    told = {"Denoir-Strength": f"{strength:g}"}
+    async with parts.admitted(Kind(loaded.description.title, "restore"), loaded.tiling.tile**2) as job:
+        picture = await opened(parts, job, loaded, body, sigma, strength)
         if loaded.needs.level:
-            sigma = await asyncio.to_thread(noise.estimate, picture.pixels) if sigma is None else sigma
+            sigma = await asyncio.to_thread(noise.estimate, picture.pixels, picture.alpha) if sigma is None else sigma
             told["Denoir-Sigma"] = f"{sigma:.2f}"
         timing.add("decode", time.monotonic() - began)
-        pixels = await restored(job, loaded, picture.pixels, sigma or 0.0, timing)
+        pixels = await restored(
+            job, loaded, picture.pixels, sigma or 0.0, timing, progress, alpha=picture.alpha, strength=strength
+        )
         began = time.monotonic()
-        written = formats[0] if formats else picture.format
+        written = formats[0] if formats else ANSWERED[picture.format]
         data = await encoded(parts, replace(picture, pixels=pixels), written)
     timing.add("encode", time.monotonic() - began)
     return Answer(data, FORMATS[written].media_type, timing.told(loaded) | told)
 
 
-async def opened(parts: Parts, job: Job, loaded: Loaded, body: bytes, sigma: float | None) -> Picture:
+async def opened(
+    parts: Parts, job: Job, loaded: Loaded, body: bytes, sigma: float | None, strength: float = 1.0
+) -> Picture:
     """The picture in a body, if there is room for it: till then the job stood for one tile, of which nobody knew more.
 
     Raises PictureError, WrongSize, Overloaded.
     """
-    picture = await parts.decoders.read(body)
+    picture = await read(parts, body)
     inference.check_size(loaded.needs, picture.height, picture.width)
-    windows = [] if untouched(loaded, sigma) else restore.split(picture.height, picture.width, loaded.tiling)
+    untouched = inference.untouched(loaded.needs, sigma, strength)
+    windows = [] if untouched else restore.split(picture.height, picture.width, loaded.tiling)
     job.expect(sum(map(area, windows)), held(picture, picture.pixels.nbytes))
     return picture
 
 
-def untouched(loaded: Loaded, sigma: float | None) -> bool:
-    """Whether a picture stays as it is: it has no noise, and the model is one that is told so."""
-    return loaded.needs.level and sigma == 0
+async def read(parts: Parts, body: bytes) -> Picture:
+    """The picture in a body, noted for the log. Raises PictureError."""
+    picture = await parts.decoders.read(body)
+    telemetry.note(format=picture.format, width=picture.width, height=picture.height)
+    return picture
 
 
 def area(window: restore.Window) -> int:
@@ -123,22 +146,35 @@ async def encoded(parts: Parts, picture: Picture, form: str, **options: Any) -> 
         raise errors.not_encoded() from error
 
 
-async def restored(job: Job, loaded: Loaded, pixels: np.ndarray, sigma: float, timing: Timing) -> np.ndarray:
+async def restored(
+    job: Job,
+    loaded: Loaded,
+    pixels: np.ndarray,
+    sigma: float,
+    timing: Timing,
+    progress: Progress,
+    *,
+    alpha: np.ndarray | None = None,
+    strength: float = 1.0,
+) -> np.ndarray:
     """The picture through the network, tile by tile, sharing batches with whoever else is there.
 
     Tiles are cut when there is room for them in the queue and joined as they come, so that but a few are held.
+    `alpha` and `strength` as in `inference.restored`.
     """
-    if untouched(loaded, sigma):
+    if inference.untouched(loaded.needs, sigma, strength):
         return pixels
     height, width, channels = pixels.shape
     windows = restore.split(height, width, loaded.tiling)
     canvas = np.empty_like(pixels)
     kind = Kind(loaded.description.title, "restore", (*windows[0].shape, channels), pixels.dtype.name)
-    tiles = ((restore.cut(pixels, window), sigma) for window in windows)
-    places = iter(windows)
+    tiles = ((restore.shown(pixels, alpha, window), sigma) for window in windows)
+    places = enumerate(windows, 1)
     async for done in job.answers(kind, area(windows[0]), tiles):
-        restore.join(canvas, next(places), done.result)
+        number, place = next(places)
+        restore.join(canvas, place, restore.kept(pixels, alpha, place, done.result, strength))
         timing.ran(done)
+        progress(number, len(windows))
     return canvas
 
 
@@ -149,15 +185,15 @@ async def colorize(parts: Parts, loaded: Loaded, body: bytes, formats: list[str]
     """
     timing, began = Timing(), time.monotonic()
     kind = Kind(loaded.description.title, "colorize")
-    with parts.admitted(kind, painting_cost(loaded, 1, 1)) as job:
-        picture = await parts.decoders.read(body)
+    async with parts.admitted(kind, painting_cost(loaded, 1, 1)) as job:
+        picture = await read(parts, body)
         cost = painting_cost(loaded, picture.height, picture.width)
         job.expect(cost, held(picture, picture.pixels[..., :1].nbytes * loaded.needs.channels))
         timing.add("decode", time.monotonic() - began)
         done = await job.ask(kind, cost, picture.pixels)
         timing.ran(done)
         began = time.monotonic()
-        written = formats[0] if formats else picture.format
+        written = formats[0] if formats else ANSWERED[picture.format]
         data = await encoded(parts, replace(picture, pixels=done.result), written)
     timing.add("encode", time.monotonic() - began)
     return Answer(data, FORMATS[written].media_type, timing.told(loaded))
@@ -175,7 +211,8 @@ async def measure(parts: Parts) -> None:
     """
     for kind, cost, payload in parts.engine.examples():
         try:
-            with parts.admitted(kind, 0) as job:
+            async with parts.admitted(kind, 0) as job:
+                job.timer.reschedule(None)  # there is nothing yet that could tell how long it may take
                 async for _ in job.answers(kind, cost, [payload] * parts.engine.capacity(kind)):
                     pass
         except Exception as error:

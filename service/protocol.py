@@ -52,14 +52,54 @@ class Flow(FlowControl):
         super().resume_reading()
 
 
+class Reader:
+    """The client as one who reads: ends the connection where it takes too long over an answer.
+
+    It may pause for as long as a body may, and has to be as fast, over all the seconds that were spent on waiting for
+    it. since: when the wait began that goes on. size: bytes that it was to take then. waited, taken: in waits before.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, limits: Settings):
+        self.transport, self.loop, self.limits = transport, loop, limits
+        self.waited, self.taken = 0.0, 0
+        self.since, self.size = 0.0, 0
+        self.timer: asyncio.TimerHandle | None = None
+
+    def wait(self) -> None:
+        """Begins to wait, where there is anything to be taken."""
+        self.go_on()
+        self.since, self.size = self.loop.time(), self.transport.get_write_buffer_size()
+        if self.size:
+            rate, allowed = self.limits.body_rate, self.limits.body_start
+            slow = max(allowed, self.taken / rate) - self.waited if rate else math.inf
+            self.timer = self.loop.call_later(min(self.limits.body_pause, slow), self.look)
+
+    def go_on(self) -> None:
+        """Ends a wait."""
+        if self.timer:
+            self.timer.cancel()
+            self.timer = None
+            self.waited += self.loop.time() - self.since
+            self.taken += self.size - self.transport.get_write_buffer_size()
+
+    def look(self) -> None:
+        """The wait has been long enough."""
+        self.timer = None
+        if self.transport.get_write_buffer_size():
+            log.info("an answer was not read, or too slowly")
+            self.transport.abort()
+
+
 class Protocol(HttpToolsProtocol):
-    """Keeps a client to the limits of a head's size and time, and of a body's speed.
+    """Keeps a client to the limits of a head's size and time, and of a body's speed; and to reading its answers.
 
     The head's clock starts with the connection, or with the first byte after an answer; the body's, with the end of the
     head. Clocks stand still while it is us who don't read. Late heads are closed; the others get an answer.
 
+    One connection too many may ask for nothing but the service's health, and soon; twice as many are too many for that.
+
     since, heard: when the clock was started, and when the last byte came. taken: bytes of the part that is awaited.
-    head: bytes of headers. fault: what a callback found wrong. refused: nothing more is parsed.
+    head: bytes of headers. fault: what a callback found wrong. refused: nothing more is parsed. spare: one too many.
     """
 
     def __init__(self, *args: Any, settings: Settings, **kwargs: Any):
@@ -71,15 +111,34 @@ class Protocol(HttpToolsProtocol):
         self.fault: errors.Problem | None = None
         self.refused = False
         self.timer: asyncio.TimerHandle | None = None
+        self.spare = False
+        self.reader: Reader = None  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
         self.flow = Flow(self.transport, self.go_on)
+        self.reader = Reader(self.transport, self.loop, self.settings)
+        self.spare = self.crowded(1)
+        if self.crowded(2):
+            self.transport.abort()
         self.wait_for(HEAD)
+
+    def crowded(self, times: int) -> bool:
+        """Whether there are more than so many times as many connections as may be."""
+        return len(self.connections) > times * self.settings.max_connections
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.wait_for(NOTHING)
+        self.reader.go_on()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.reader.wait()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.reader.go_on()
 
     def wait_for(self, part: str) -> None:
         """Starts the clock of a part, or starts it again, or stops it."""
@@ -103,7 +162,7 @@ class Protocol(HttpToolsProtocol):
         """When the part that is awaited will be late, if nothing more comes of it."""
         limits = self.settings
         if self.awaited == HEAD:
-            return self.since + limits.head_deadline
+            return self.since + (guards.DRAIN_SECONDS if self.spare else limits.head_deadline)
         slow = math.inf if not limits.body_rate else self.since + max(limits.body_start, self.taken / limits.body_rate)
         return min(self.heard + limits.body_pause, slow)
 
@@ -164,6 +223,8 @@ class Protocol(HttpToolsProtocol):
             self.give_up(errors.head_too_large(self.settings.max_head))
 
     def on_headers_complete(self) -> None:
+        if self.spare and self.crowded(1) and self.url.partition(b"?")[0].decode("latin-1") not in guards.HEALTH:
+            self.give_up(errors.too_many_connections(math.ceil(self.settings.keep_alive) or 1))
         super().on_headers_complete()
         self.wait_for(BODY)
 
@@ -173,6 +234,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self.reader.wait()
         if self.awaited != NOTHING and not self.transport.is_closing():
             self.wait_for(self.awaited)
 
@@ -195,7 +257,6 @@ class Protocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if owed and not self.transport.is_closing():
-            log.info("a request was refused: %s", problem.slug)
             self.transport.write(written(problem))
             self.loop.call_later(guards.DRAIN_SECONDS, self.transport.close)
         else:
@@ -206,33 +267,49 @@ def written(problem: errors.Problem) -> bytes:
     """An answer as it goes over the wire; the connection ends with it."""
     name = secrets.token_hex(8)
     answer = errors.told(problem, name)
+    fields = {"id": name, "status": problem.status, "problem": problem.slug}
+    log.info("a request was refused before it was one", extra={"fields": fields})
     headers = {**answer.headers, **guards.SECURITY, "X-Request-ID": name, "connection": "close"}
     lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}"]
     lines += [f"{key}: {value}" for key, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + bytes(answer.body)
 
 
-def configured(app: guards.ASGIApp, settings: Settings) -> uvicorn.Config:
+def configured(app: guards.ASGIApp | None, settings: Settings) -> uvicorn.Config:
     """The server's settings, out of ours."""
     return uvicorn.Config(
-        app,
+        app,  # type: ignore[arg-type]
         host=settings.host,
         port=settings.port,
         http=partial(Protocol, settings=settings),  # type: ignore[arg-type]
         ws="none",
         timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type]
-        log_level="info",
+        log_config=None,
+        access_log=False,
         server_header=False,
     )
 
 
 class Server(uvicorn.Server):
     """Ends in good order: told to stop, it takes no new work, and goes on listening, so as to say so, until what is
-    under way has ended or the grace is over. What is not done then is cut off, and answered as such."""
+    under way has ended or the grace is over. What is not done then is cut off, and answered as such.
 
-    def __init__(self, app: guards.ASGIApp, duty: guards.Duty, settings: Settings):
+    when_started: called when it listens.
+    """
+
+    def __init__(
+        self,
+        app: guards.ASGIApp,
+        duty: guards.Duty,
+        settings: Settings,
+        when_started: Callable[[], None] = lambda: None,
+    ):
         super().__init__(configured(app, settings))
-        self.duty, self.grace = duty, settings.grace
+        self.duty, self.grace, self.when_started = duty, settings.grace, when_started
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        await super().startup(sockets)
+        self.when_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.duty.ready = False

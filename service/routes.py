@@ -1,24 +1,21 @@
 """HTTP in, HTTP out, nothing else."""
 
-import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from models import checkpoints
-from service import album, bodies, errors, latent, parameters, pipeline
+from service import album, bodies, errors, latent, parameters, pipeline, progress, telemetry
+from service.answers import answered
 from service.engine import Loaded
 from service.parameters import problems
-from service.pipeline import Answer, Parts
-from service.schemas import DecodeAsk, Encoded, Health, ModelDetails, ModelList, ModelSummary
+from service.pipeline import Parts
+from service.schemas import DecodeAsk, Drawn, Encoded, Health, ModelDetails, ModelList, ModelSummary
 from service.settings import Settings
 
-T = TypeVar("T")
 ONCE_EACH = [Depends(parameters.once_each)]
 
-router = APIRouter()
+router, health = APIRouter(), APIRouter()
 
 
 def parts_of(request: Request) -> Parts:
@@ -32,7 +29,7 @@ PartsHere = Annotated[Parts, Depends(parts_of)]
     "/denoise",
     response_class=Response,
     openapi_extra=parameters.PICTURE_BODY,
-    responses=parameters.PICTURE_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503),
+    responses=parameters.DENOISED_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503, 504),
     dependencies=ONCE_EACH,
 )
 async def denoise(
@@ -40,20 +37,27 @@ async def denoise(
     parts: PartsHere,
     model: parameters.ModelName = "photo",
     sigma: parameters.Sigma = None,
+    strength: parameters.Strength = 1.0,
     format: parameters.FormatName = None,
 ) -> Response:
-    """Takes the noise out of a picture: multipart field `file`, or the picture itself as the body."""
+    """Takes the noise out of a picture: multipart field `file`, or the picture itself as the body.
+
+    Asked for as `multipart/mixed`, the answer tells how far it is: parts of JSON, `{"done": 3, "tiles": 24}`, and last
+    the picture, or the problem that kept it from being made.
+    """
     loaded = able(parts, model, "denoise")
     formats = parameters.formats_asked(request, format)
     body = await bodies.picture_of(request)
-    return sent(await until_gone(request, pipeline.denoise(parts, loaded, body, sigma, formats)))
+    return await progress.answered(
+        request, parts, lambda told: pipeline.denoise(parts, loaded, body, sigma, formats, told, strength)
+    )
 
 
 @router.post(
     "/colorize",
     response_class=Response,
     openapi_extra=parameters.PICTURE_BODY,
-    responses=parameters.PICTURE_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503),
+    responses=parameters.PICTURE_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503, 504),
     dependencies=ONCE_EACH,
 )
 async def colorize(
@@ -66,13 +70,13 @@ async def colorize(
     loaded = able(parts, model, "colorize")
     formats = parameters.formats_asked(request, format)
     body = await bodies.picture_of(request)
-    return sent(await until_gone(request, pipeline.colorize(parts, loaded, body, formats)))
+    return await answered(request, parts, pipeline.colorize(parts, loaded, body, formats))
 
 
 @router.get(
     "/sample",
     response_class=Response,
-    responses=parameters.ALBUM_ANSWER | problems(404, 408, 409, 413, 422, 500, 503),
+    responses=parameters.ALBUM_ANSWER | problems(404, 408, 409, 413, 422, 500, 503, 504),
     dependencies=ONCE_EACH,
 )
 async def sample(
@@ -82,18 +86,35 @@ async def sample(
     n: parameters.Count = 16,
     seed: parameters.Seed = None,
     temperature: parameters.Temperature = 1.0,
+    first: parameters.First = 0,
     format: parameters.AlbumForm = "png",
 ) -> Response:
     """Draws new pictures. Picture i of a seed is the same whatever `n` is and whatever else the service does."""
     loaded = able(parts, model, "sample")
     enough(request, "n", n)
-    return sent(await until_gone(request, latent.sample(parts, loaded, n, seed, temperature, format)))
+    return await answered(request, parts, latent.sample(parts, loaded, n, seed, temperature, format, first))
+
+
+@router.get("/codes", responses=problems(404, 409, 422), dependencies=ONCE_EACH)
+async def codes(
+    request: Request,
+    parts: PartsHere,
+    model: parameters.ModelName = "digits-vae",
+    n: parameters.Count = 16,
+    seed: parameters.Seed = None,
+    temperature: parameters.Temperature = 1.0,
+    first: parameters.First = 0,
+) -> Drawn:
+    """Tells the codes of the pictures that `/sample` draws of a seed, for `/decode`."""
+    loaded = able(parts, model, "codes", "sample", "decode")
+    enough(request, "n", n)
+    return latent.told_codes(loaded, n, seed, temperature, first)
 
 
 @router.get(
     "/interpolate",
     response_class=Response,
-    responses=parameters.ALBUM_ANSWER | problems(404, 408, 409, 413, 422, 500, 503),
+    responses=parameters.ALBUM_ANSWER | problems(404, 408, 409, 413, 422, 500, 503, 504),
     dependencies=ONCE_EACH,
 )
 async def interpolate(
@@ -111,14 +132,14 @@ async def interpolate(
     loaded = able(parts, model, "interpolate")
     enough(request, "steps", steps)
     way = latent.interpolate(parts, loaded, (first, last), steps, path, temperature, format)
-    return sent(await until_gone(request, way))
+    return await answered(request, parts, way)
 
 
 @router.post(
     "/interpolate",
     response_class=Response,
     openapi_extra=parameters.body_of(parameters.form_of("from", "to")),
-    responses=parameters.ALBUM_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503),
+    responses=parameters.ALBUM_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503, 504),
     dependencies=ONCE_EACH,
 )
 async def interpolate_pictures(
@@ -133,13 +154,13 @@ async def interpolate_pictures(
     loaded = able(parts, model, "interpolate", "encode", "decode")
     enough(request, "steps", steps)
     ends = await bodies.files_of(request, "from", "to")
-    return sent(await until_gone(request, latent.interpolate_pictures(parts, loaded, ends, steps, path, format)))
+    return await answered(request, parts, latent.interpolate_pictures(parts, loaded, ends, steps, path, format))
 
 
 @router.get(
     "/traverse",
     response_class=Response,
-    responses=parameters.ALBUM_ANSWER | problems(404, 408, 409, 413, 422, 500, 503),
+    responses=parameters.ALBUM_ANSWER | problems(404, 408, 409, 413, 422, 500, 503, 504),
     dependencies=ONCE_EACH,
 )
 async def traverse(
@@ -158,14 +179,14 @@ async def traverse(
     along = parameters.directions_asked(directions)
     enough(request, "steps", steps ** len(along))
     moved = latent.traverse(parts, loaded, seed, along, span, steps, temperature, format)
-    return sent(await until_gone(request, moved))
+    return await answered(request, parts, moved)
 
 
 @router.post(
     "/reconstruct",
     response_class=Response,
     openapi_extra=parameters.PICTURE_BODY,
-    responses=parameters.REBUILT_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503),
+    responses=parameters.REBUILT_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503, 504),
     dependencies=ONCE_EACH,
 )
 async def reconstruct(
@@ -178,28 +199,28 @@ async def reconstruct(
     loaded = able(parts, model, "reconstruct")
     formats = parameters.formats_asked(request, format)
     body = await bodies.picture_of(request)
-    return sent(await until_gone(request, latent.reconstruct(parts, loaded, body, formats)))
+    return await answered(request, parts, latent.reconstruct(parts, loaded, body, formats))
 
 
 @router.post(
     "/encode",
     response_class=Response,
     openapi_extra=parameters.PICTURE_BODY,
-    responses={200: {"model": Encoded}} | problems(400, 404, 408, 409, 413, 415, 422, 500, 503),
+    responses={200: {"model": Encoded}} | problems(400, 404, 408, 409, 413, 415, 422, 500, 503, 504),
     dependencies=ONCE_EACH,
 )
 async def encode(request: Request, parts: PartsHere, model: parameters.ModelName = "digits-vae") -> Response:
     """Tells the code of a picture, which is fitted where it has another size than the model takes."""
     loaded = able(parts, model, "encode")
     body = await bodies.picture_of(request)
-    return sent(await until_gone(request, latent.encode(parts, loaded, body)))
+    return await answered(request, parts, latent.encode(parts, loaded, body))
 
 
 @router.post(
     "/decode",
     response_class=Response,
     openapi_extra=parameters.json_body(DecodeAsk),
-    responses=parameters.ALBUM_ANSWER | problems(400, 404, 408, 409, 413, 422, 500, 503),
+    responses=parameters.ALBUM_ANSWER | problems(400, 404, 408, 409, 413, 422, 500, 503, 504),
     dependencies=ONCE_EACH,
 )
 async def decode(request: Request, parts: PartsHere) -> Response:
@@ -208,7 +229,7 @@ async def decode(request: Request, parts: PartsHere) -> Response:
     loaded = able(parts, asked.model, "decode")
     enough(request, "codes", len(asked.given))
     form = (album.SINGLE if asked.codes is None else album.FORMS)[asked.format]
-    return sent(await until_gone(request, latent.decode(parts, loaded, asked.given, form)))
+    return await answered(request, parts, latent.decode(parts, loaded, asked.given, form))
 
 
 @router.get("/models")
@@ -227,13 +248,13 @@ async def model_details(parts: PartsHere, name: str) -> ModelDetails:
     return ModelDetails.of(loaded.description, loaded.needs, training=training, metrics=metrics)
 
 
-@router.get("/healthz")
+@health.get("/healthz")
 async def healthz() -> Health:
     """Whether the process answers at all."""
     return Health(status="ok")
 
 
-@router.get("/readyz", responses=problems(503))
+@health.get("/readyz", responses=problems(503))
 async def readyz(request: Request) -> Health:
     """Whether models are loaded and warm, and new work is taken."""
     if not request.app.state.duty.ready:
@@ -244,6 +265,7 @@ async def readyz(request: Request) -> Health:
 def able(parts: Parts, name: str, route: str, *needed: str) -> Loaded:
     """The model of that name, if it can be asked that; or all that is `needed`, where the route can do with less."""
     loaded = parts.engine.find(name)
+    telemetry.note(model=loaded.description.title)
     if not set(needed or [route]) <= set(loaded.description.asks):
         raise errors.cannot(loaded.description.title, route, list(loaded.description.asks))
     return loaded
@@ -254,30 +276,3 @@ def enough(request: Request, parameter: str, count: int) -> None:
     settings: Settings = request.app.state.settings
     if count > settings.max_samples:
         raise errors.too_many(parameter, settings.max_samples)
-
-
-async def until_gone(request: Request, journey: Coroutine[Any, Any, T]) -> T:
-    """The journey's end, or its cancelling as soon as the client has hung up."""
-    task = asyncio.create_task(journey)
-    gone = asyncio.create_task(hung_up(request))
-    try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            gone.result()  # raises what is wrong with a body that only this looks at
-            raise errors.client_gone()
-        return task.result()
-    finally:
-        for one in (task, gone):
-            one.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(task, gone, return_exceptions=True)
-
-
-async def hung_up(request: Request) -> None:
-    """Returns when the connection is closed."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def sent(answer: Answer) -> Response:
-    return Response(answer.body, media_type=answer.media_type, headers=answer.headers)

@@ -19,6 +19,7 @@ class ModelSummary(BaseModel):
     recipe: str
     asks: list[str] = Field(description="what it can be asked: denoise, sample and so on")
     channels: int
+    level: bool = Field(description="whether it is told how much noise there is")
     size: tuple[int, int] | None = Field(description="(height, width) where it takes that one size alone")
     latent: int | None = Field(description="length of its code, where it has one that can be decoded")
 
@@ -32,6 +33,7 @@ class ModelSummary(BaseModel):
             recipe=described.recipe,
             asks=list(described.asks),
             channels=needs.channels,
+            level=needs.level,
             size=needs.size,
             latent=needs.latent,
             **more,
@@ -104,10 +106,27 @@ class Encoded(BaseModel):
 
     @classmethod
     def of(cls, title: str, code: np.ndarray, placement: Placement) -> Self:
-        """A code `k` float32; its numbers are written as short as 32 bits allow."""
-        numbers = [float(str(number)) for number in code]
+        """A code `k` float32."""
         fitted = None if placement.untouched else Fitted.model_validate(placement)
-        return cls(model=title, code=numbers, zeros=float((code == 0).mean()), fitted=fitted)
+        return cls(model=title, code=short(code), zeros=float((code == 0).mean()), fitted=fitted)
+
+
+class Drawn(BaseModel):
+    """Codes that were drawn."""
+
+    model: str
+    seed: str = Field(description="in digits, as not every reader of JSON has whole numbers of 63 bits")
+    codes: list[list[float]]
+
+    @classmethod
+    def of(cls, title: str, seed: int, codes: np.ndarray) -> Self:
+        """Codes `n k` float32."""
+        return cls(model=title, seed=str(seed), codes=[short(code) for code in codes])
+
+
+def short(code: np.ndarray) -> list[float]:
+    """The numbers of a code `k` float32, written as short as 32 bits allow."""
+    return [float(str(number)) for number in code]
 
 
 class Health(BaseModel):

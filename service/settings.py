@@ -1,12 +1,15 @@
 """One typed class for everything that can be set; the only reader of the environment (`DENOIR_*`)."""
 
 import os
+import re
 from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
+ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+")
 
 
 def personal_shelf() -> Path:
@@ -22,13 +25,14 @@ def personal_cache() -> Path:
 class Settings(BaseSettings):
     """Each field is read from `DENOIR_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix="DENOIR_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="DENOIR_", frozen=True, hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     models: Path = Field(default_factory=personal_shelf, description="shelf of checkpoints, beside those that ship")
     cache: Path = Field(default_factory=personal_cache, description="folder where compiled models are kept")
     device: str = Field("auto", pattern=r"auto|cpu|cuda(:\d+)?", description="auto, cpu, cuda or cuda:N")
+    workers: int = Field(1, ge=1, le=64, description="processes that serve, each with its share of the cores")
     threads: int = Field(0, ge=0, le=1024, description="threads that compute; 0 for as many as there are cores given")
     decoders: int = Field(0, ge=0, le=64, description="processes that decode and encode pictures; 0 for one a core")
     tile: int = Field(512, ge=128, le=4096, description="longest side of a tile in pixels, halo included")
@@ -38,21 +42,47 @@ class Settings(BaseSettings):
     max_pixels: int = Field(50_000_000, ge=1, description="pixels of a picture")
     max_pictures: int = Field(2048 * MIB, ge=1, description="bytes of all pictures under way; one alone may have more")
     max_waiting: float = Field(20.0, gt=0, description="seconds a request may be predicted to wait before 503")
+    deadline: float = Field(60.0, gt=0, description="seconds an answer may take, beside twice what it should compute")
     decode_deadline: float = Field(10.0, gt=0, description="seconds a picture may take to decode")
     grace: float = Field(60.0, ge=0, description="seconds that work under way gets to end after SIGTERM")
     max_path: int = Field(8192, ge=64, description="bytes of a path")
     max_head: int = Field(32 * 1024, ge=1024, description="bytes of a request's headers")
     head_deadline: float = Field(10.0, gt=0, description="seconds a request's head may take")
-    body_pause: float = Field(10.0, gt=0, description="seconds a body may pause")
+    body_pause: float = Field(10.0, gt=0, description="seconds a body may pause, be it sent or read by the client")
     body_start: float = Field(30.0, ge=0, description="seconds before a body's speed counts")
     body_rate: int = Field(64 * 1024, ge=0, description="bytes a second that a body must come at")
     keep_alive: float = Field(5.0, ge=0, description="seconds an idle connection is kept")
+    max_connections: int = Field(2000, ge=1, description="connections at a time, before 503")
+    api_keys: SecretStr = Field(
+        SecretStr(""), description="keys that may ask, as `key` or `name:key`; none lets anybody"
+    )
+    api_keys_file: Path | None = Field(None, description="file of such keys, one a line")
+    key_rate: int = Field(0, ge=0, description="requests a minute of one key before 429; 0 for any number")
+    origins: Annotated[tuple[str, ...], NoDecode] = Field((), description="other sites whose pages may ask")
     max_samples: int = Field(64, ge=1, le=1024, description="pictures in one answer of /sample")
 
     @field_validator("models", "cache")
     @classmethod
     def expanded(cls, path: Path) -> Path:
         return path.expanduser()
+
+    @field_validator("origins", mode="before")
+    @classmethod
+    def listed(cls, origins: object) -> object:
+        return tuple(origins.replace(",", " ").split()) if isinstance(origins, str) else origins
+
+    @field_validator("origins")
+    @classmethod
+    def exact(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(ORIGIN.fullmatch, origins)):
+            raise ValueError("each is a scheme, a host and, where it isn't the usual one, a port: https://example.org")
+        return origins
+
+    def shared(self) -> Self:
+        """What one of the workers gets: its part of the cores, and of what all of them may hold."""
+        part = {name: max(1, getattr(self, name) // self.workers) for name in ("max_bodies", "max_pictures")}
+        threads, decoders = self.cores // self.workers, self.decoder_processes // self.workers
+        return self.model_copy(update=part | {"threads": max(1, threads), "decoders": max(1, decoders)})
 
     @property
     def cores(self) -> int:

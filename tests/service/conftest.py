@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from conftest import stocked
 from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
 from starlette.testclient import TestClient
 
 from models.autoencoder import AutoencoderConfig
@@ -138,6 +139,10 @@ def counting(duty: guards.Duty, release: threading.Event) -> FastAPI:
     @app.post("/early")
     async def early() -> str:
         return "not read"
+
+    @app.get("/large")
+    async def large(size: int) -> StreamingResponse:
+        return StreamingResponse(bytes(2**16) for _ in range(size // 2**16))
 
     @app.get("/long")
     async def long() -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.batcher import BATCHES_AHEAD, Batcher, Job, Overloaded
+from service.batcher import BATCHES_AHEAD, Batcher, Job, Late, Overloaded
 
 
 class Device:
@@ -51,7 +51,7 @@ async def hold(batcher: Batcher, device: Device) -> asyncio.Task:
     device.busy.clear()
 
     async def one() -> None:
-        with batcher.admit("held", 1) as job:
+        async with batcher.admit("held", 1) as job:
             await job.ask("held", 1, 0)
 
     task = asyncio.create_task(one())
@@ -61,7 +61,7 @@ async def hold(batcher: Batcher, device: Device) -> asyncio.Task:
 
 def test_an_idle_device_serves_at_once():
     async def test(batcher: Batcher, device: Device) -> None:
-        with batcher.admit("a", 1) as job:
+        async with batcher.admit("a", 1) as job:
             done = await job.ask("a", 1, 21)
         assert done.result == 42
         assert done.waited < 1
@@ -73,7 +73,7 @@ def test_an_idle_device_serves_at_once():
 def test_a_busy_device_fills_its_batches_up_to_their_capacity_by_kind():
     async def test(batcher: Batcher, device: Device) -> None:
         held = await hold(batcher, device)
-        with batcher.admit("a", 6) as job:
+        async with batcher.admit("a", 6) as job:
             answers = [job.ask("a", 1, number) for number in range(1, 6)] + [job.ask("b", 1, 9)]
             device.free.set()
             assert [(await answer).result for answer in answers] == [2, 4, 6, 8, 10, 18]
@@ -85,7 +85,7 @@ def test_a_busy_device_fills_its_batches_up_to_their_capacity_by_kind():
 def test_a_thumbnail_does_not_wait_for_a_scan_to_end():
     async def test(batcher: Batcher, device: Device) -> None:
         held = await hold(batcher, device)
-        with batcher.admit("a", 900) as scan, batcher.admit("b", 5) as thumbnail:
+        async with batcher.admit("a", 900) as scan, batcher.admit("b", 5) as thumbnail:
             tiles = [scan.ask("a", 100, number) for number in range(1, 10)]
             small = thumbnail.ask("b", 5, 99)
             device.free.set()
@@ -99,7 +99,7 @@ def test_a_thumbnail_does_not_wait_for_a_scan_to_end():
 def test_a_batch_that_fails_tells_each_of_its_asks_and_no_other():
     async def test(batcher: Batcher, device: Device) -> None:
         held = await hold(batcher, device)
-        with batcher.admit("a", 3) as job:
+        async with batcher.admit("a", 3) as job:
             bad, beside, apart = job.ask("a", 1, "bad"), job.ask("a", 1, 1), job.ask("b", 1, 5)
             device.free.set()
             for answer in (bad, beside):
@@ -115,7 +115,7 @@ def test_a_batch_that_fails_tells_each_of_its_asks_and_no_other():
 def test_a_piece_that_goes_wrong_harms_none_that_shares_its_batch():
     async def test(batcher: Batcher, device: Device) -> None:
         held = await hold(batcher, device)
-        with batcher.admit("a", 2) as job:
+        async with batcher.admit("a", 2) as job:
             wrong, right = job.ask("a", 1, ArithmeticError("not finite")), job.ask("a", 1, 4)
             device.free.set()
             with pytest.raises(ArithmeticError, match="not finite"):
@@ -130,14 +130,14 @@ def test_what_is_left_is_never_run():
     async def test(batcher: Batcher, device: Device) -> None:
         held = await hold(batcher, device)
         before = batcher.backlog
-        with batcher.admit("a", 20) as job:
+        async with batcher.admit("a", 20) as job:
             left = [job.ask("a", 10, number) for number in (7, 8)]
             assert batcher.backlog > before
         assert all(answer.cancelled() for answer in left)
         assert batcher.backlog == before
         device.free.set()
         await held
-        with batcher.admit("a", 1) as job:
+        async with batcher.admit("a", 1) as job:
             await job.ask("a", 1, 1)
 
     assert served(test).batches == [[0], [1]]
@@ -155,7 +155,7 @@ def test_few_pieces_of_a_job_are_made_before_their_turn_and_their_answers_come_i
         held = await hold(batcher, device)
 
         async def all_of_them() -> list[int]:
-            with batcher.admit("a", 19) as job:
+            async with batcher.admit("a", 19) as job:
                 return [done.result async for done in job.answers("a", 1, pieces())]
 
         asked = asyncio.create_task(all_of_them())
@@ -172,7 +172,7 @@ def test_few_pieces_of_a_job_are_made_before_their_turn_and_their_answers_come_i
 def test_the_seconds_of_a_batch_are_shared_out_by_cost():
     async def test(batcher: Batcher, device: Device) -> None:
         held = await hold(batcher, device)
-        with batcher.admit("a", 4) as job:
+        async with batcher.admit("a", 4) as job:
             small, large = job.ask("a", 1, 1), job.ask("a", 3, 1)
             device.free.set()
             assert (await large).ran == pytest.approx(3 * (await small).ran)
@@ -192,11 +192,11 @@ def test_each_kind_of_work_has_its_own_rate_and_the_key_says_which_kinds_are_one
 def test_what_nobody_waited_behind_only_tells_how_fast_the_device_is_at_least():
     async def test(batcher: Batcher, device: Device) -> None:
         batcher.learn("a", 1e9, 1.0)
-        with batcher.admit("a", 1) as job:
+        async with batcher.admit("a", 1) as job:
             await job.ask("a", 1, 1)
         assert batcher.predicted("a", 1e9) == pytest.approx(1, rel=0.1), "one small ask alone is no measure"
         batcher.learn("b", 1, 1000.0)
-        with batcher.admit("b", 10) as job:
+        async with batcher.admit("b", 10) as job:
             await job.ask("b", 10, 1)
         assert batcher.predicted("b", 1) < 500
 
@@ -248,19 +248,19 @@ def test_who_comes_again_when_told_is_let_in(lengths: list[int], own: int, max_w
         for seconds in lengths:
             queued(batcher, "a", seconds)
         batcher.max_waiting = max_waiting
-        seconds = told_to_wait(batcher, own)
+        seconds = await told_to_wait(batcher, own)
         assert seconds <= sum(lengths)
         serve_for(batcher, seconds)
         batcher.max_waiting += 1  # they are served in pieces of a second, and not quite in step
-        assert not told_to_wait(batcher, own)
+        assert not await told_to_wait(batcher, own)
 
     asyncio.run(test())
 
 
-def told_to_wait(batcher: Batcher, seconds: int) -> int:
+async def told_to_wait(batcher: Batcher, seconds: int) -> int:
     """Seconds until a job of so many would be let in; 0 where it is at once."""
     try:
-        with batcher.admit("a", seconds):
+        async with batcher.admit("a", seconds):
             return 0
     except Overloaded as refused:
         return refused.retry_after
@@ -282,7 +282,7 @@ def test_a_job_that_turns_out_too_long_is_refused_when_it_is_known():
     async def test() -> None:
         batcher = idle()
         queued(batcher, "a", 50)
-        with batcher.admit("a", 1) as job:
+        async with batcher.admit("a", 1) as job:
             job.expect(10)
             with pytest.raises(Overloaded):
                 job.expect(40)
@@ -294,15 +294,55 @@ def test_a_job_that_turns_out_too_long_is_refused_when_it_is_known():
 def test_what_all_jobs_hold_is_bounded_but_one_alone_may_hold_more():
     async def test() -> None:
         batcher = idle(max_held=100)
-        with batcher.admit("a", 1, size=150):
+        async with batcher.admit("a", 1, size=150):
             with pytest.raises(Overloaded):
                 batcher.admit("a", 1, size=1)
-            with pytest.raises(Overloaded), batcher.admit("a", 1) as job:
-                job.expect(1, size=1)
-        batcher.admit("a", 1, size=60)
-        batcher.admit("a", 1, size=40)
+        async with batcher.admit("a", 1, size=60), batcher.admit("a", 1) as job:
+            with pytest.raises(Overloaded):
+                job.expect(1, size=41)
+            job.expect(1, size=40)
 
     asyncio.run(test())
+
+
+def test_an_answer_that_is_not_read_yet_counts_among_what_is_held():
+    async def test() -> None:
+        batcher = idle(max_held=100)
+        with batcher.holding(60):
+            with pytest.raises(Overloaded):
+                batcher.admit("a", 1, size=41)
+            batcher.admit("a", 1, size=40)
+        batcher.admit("a", 1, size=60)
+
+    asyncio.run(test())
+
+
+def test_who_stays_past_the_deadline_is_ended_and_what_waits_of_it_is_never_run():
+    async def test(batcher: Batcher, device: Device) -> None:
+        held = await hold(batcher, device)
+        batcher.deadline = 0.05
+        with pytest.raises(Late):
+            async with batcher.admit("a", 1) as job:
+                await job.ask("a", 1, 7)
+        assert all(ask.answer.cancelled() for ask in job.asks)
+        batcher.deadline = 60.0
+        device.free.set()
+        await held
+        async with batcher.admit("a", 1) as job:
+            await job.ask("a", 1, 8)
+
+    assert served(test).batches == [[0], [8]]
+
+
+def test_what_was_predicted_to_take_long_may_stay_for_twice_as_long():
+    async def test(batcher: Batcher, device: Device) -> None:
+        batcher.learn("a", 1e6, 1.0)
+        async with batcher.admit("a", 1) as job:
+            job.expect(50_000_000)
+            await asyncio.sleep(0.05)
+            assert (await job.ask("a", 1, 4)).result == 8
+
+    served(test, deadline=0.01)
 
 
 def test_closing_cancels_who_still_waits():

@@ -170,7 +170,7 @@ def test_memory_is_bounded() -> None:
     large = images.write(Picture(np.zeros((6000, 6000, 1), np.uint8)), "png")
 
     async def test() -> None:
-        async with pool(memory=48 << 20) as decoders:
+        async with pool(memory=16 << 20) as decoders:
             with pytest.raises(DecodeFailed):
                 await decoders.read(large)
             assert (await decoders.read(SMALL)).width == 5

@@ -1,5 +1,8 @@
-from dataclasses import asdict
+from copy import copy
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +12,9 @@ from models import checkpoints
 from models.catalog import Catalog, UnknownModel
 from models.checkpoints import CheckpointError, Description
 from models.colorizer import Colorizer, ColorizerConfig
-from models.inference import NotFinite
-from service.engine import Engine, Kind
+from models.inference import NotFinite, Session
+from models.restore import Tiling
+from service.engine import Engine, Kind, OutOfMemory, smaller
 from service.settings import Settings
 
 
@@ -62,7 +66,7 @@ def test_warming_up_asks_everything(engine: Engine, monkeypatch: pytest.MonkeyPa
 
 def test_a_colorizer_is_warmed_up_and_takes_whole_pictures_one_by_one(tmp_path: Path):
     config = ColorizerConfig(side=24, widths=(4, 8), bins=5)
-    for name, bias in (("paints", 0.0), ("broken", float("nan"))):
+    for name, bias in (("paints", 0.0), ("broken", 3e38)):
         described = Description(name, "1", "colorize", "colorizer", ("colorize",), asdict(config))
         weights = Colorizer(config).state_dict() | {"tail.bias": torch.full((25,), bias)}
         checkpoints.save(tmp_path / name, described, weights)
@@ -80,3 +84,83 @@ def test_a_bad_checkpoint_on_the_shelf_is_refused_by_name(tmp_path: Path):
     (tmp_path / "broken" / "config.json").write_text("{}")
     with pytest.raises(CheckpointError, match="broken"):
         Engine(Catalog.of(tmp_path), Settings(device="cpu"))
+
+
+SIDE = 96
+"""Of a square that fits; what is larger doesn't."""
+
+
+class Crowded:
+    """A session whose device has room for so many pixels at a time."""
+
+    def __init__(self, session: Session, room: int, error: Exception):
+        self.session, self.room, self.error = session, room, error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.session, name)
+
+    def restore(self, tiles: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if tiles[..., 0].size > self.room:
+            raise self.error
+        return self.session.restore(tiles, sigma)
+
+
+NO_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+    RuntimeError(
+        "Check 'ptr' failed at src/plugins/intel_cpu/src/cpu_memory.cpp:257:\nFailed to allocate 8 bytes of memory"
+    ),
+    MemoryError(),
+]
+
+
+def crowded(engine: Engine, room: int, error: Exception) -> Engine:
+    """The engine, with so little memory."""
+    other = copy(engine)
+    title = "tiny-photo@1"
+    session: Any = Crowded(engine.loaded[title].session, room, error)
+    other.loaded = engine.loaded | {title: replace(engine.loaded[title], session=session)}
+    return other
+
+
+def tiles_of(count: int, side: int) -> tuple[Kind, list[tuple[np.ndarray, float]]]:
+    rng = np.random.default_rng(0)
+    tiles = [(rng.integers(0, 256, (side, side, 3), np.uint8), 20.0) for _ in range(count)]
+    return Kind("tiny-photo@1", "restore", (side, side, 3)), tiles
+
+
+@pytest.mark.parametrize("error", NO_MEMORY, ids=lambda error: type(error).__name__)
+def test_a_batch_that_finds_no_memory_is_run_by_halves(engine: Engine, error: Exception):
+    kind, tiles = tiles_of(5, 64)
+    found = crowded(engine, 2 * 64**2, error).run(kind, tiles)
+    for one, other in zip(found, engine.run(kind, tiles), strict=True):
+        assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
+
+
+def test_a_tile_that_finds_no_memory_is_cut_and_joined_with_its_halo(engine: Engine):
+    kind, tiles = tiles_of(2, 512)
+    for one, other in zip(crowded(engine, 128**2, NO_MEMORY[0]).run(kind, tiles), engine.run(kind, tiles), strict=True):
+        assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
+
+
+def test_tiles_are_not_cut_into_ever_smaller_ones(engine: Engine):
+    kind, tiles = tiles_of(3, 256)
+    assert [type(one) for one in crowded(engine, SIDE**2, NO_MEMORY[0]).run(kind, tiles)] == [OutOfMemory] * 3
+    small, tiles = tiles_of(1, SIDE)
+    assert isinstance(crowded(engine, SIDE**2, NO_MEMORY[0]).run(small, tiles)[0], np.ndarray)
+
+
+def test_other_errors_are_no_lack_of_memory(engine: Engine):
+    kind, tiles = tiles_of(2, 64)
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        crowded(engine, 0, RuntimeError("mat1 and mat2 shapes cannot be multiplied")).run(kind, tiles)
+
+
+def test_what_can_not_be_cut_smaller_is_not_cut(engine: Engine):
+    loaded = engine.loaded["tiny-photo@1"]
+    wide = SimpleNamespace(needs=replace(loaded.needs, halo=64), tiling=Tiling(512, 64, 8, (64, 128, 256, 512)))
+    assert smaller(wide, Kind("x", "restore", (512, 512, 3)))  # type: ignore[arg-type]
+    assert smaller(wide, Kind("x", "restore", (256, 256, 3))) == []  # type: ignore[arg-type]
+    assert smaller(loaded, Kind("x", "decode")) == []
+    assert smaller(engine.loaded["tiny-denoise@1"], Kind("x", "restore", (300, 300, 1))) == []

@@ -386,3 +386,29 @@ def test_every_answer_is_described(client: TestClient):
             assert "application/problem+json" in told["409"]["content"]
     assert set(described["/decode"]["post"]["requestBody"]["content"]) == {"application/json"}
     assert "zeros" in str(client.get("/openapi.json").json()["components"]["schemas"]["Encoded"])
+
+
+def test_pictures_of_a_seed_go_on_from_any_number(client: TestClient):
+    five = singles(get(client, "/sample", n=5, seed=7, format="zip"))
+    two = singles(get(client, "/sample", n=2, first=3, seed=7, format="zip"))
+    assert np.array_equal(two, five[3:])
+
+
+def test_the_codes_that_are_told_are_those_of_the_samples(client: TestClient):
+    asked = {"n": 3, "seed": 2**63 - 1, "temperature": 0.8, "first": 2}
+    told = get(client, "/codes", **asked).json()
+    assert told["seed"] == str(2**63 - 1)
+    assert told["model"] == "tiny-vae@1"
+    again = decode(client, codes=told["codes"], format="zip")
+    assert pictures(again) == pictures(get(client, "/sample", **asked, format="zip"))
+
+
+def test_codes_of_a_seed_that_is_drawn_can_be_had_again(client: TestClient):
+    told = get(client, "/codes", n=2).json()
+    assert get(client, "/codes", n=2, seed=told["seed"]).json() == told
+
+
+def test_codes_are_told_of_what_draws_and_decodes(client: TestClient):
+    problem(get(client, "/codes", model="tiny-photo"), 409, "wrong-model")
+    problem(get(client, "/codes", n=65), 422, "invalid-parameter")
+    problem(get(client, "/codes", first=-1), 422, "invalid-parameter")

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,11 +10,14 @@ from models.images import Picture
 from models.restore import Tiling
 from models.types import Needs
 from service import errors, pipeline
+from service.answers import until_gone
 from service.batcher import BATCHES_AHEAD, Batcher
-from service.engine import Kind, grey_tile
+from service.engine import Kind, OutOfMemory, grey_tile
 from service.pipeline import Parts, Timing
 
 TILE = 32
+LARGE = Picture(np.zeros((600, 600, 3), np.uint8))
+"""Hundreds of tiles."""
 
 
 def loaded() -> Any:
@@ -22,14 +26,20 @@ def loaded() -> Any:
     return SimpleNamespace(description=described, needs=Needs(channels=3, level=True), tiling=Tiling(TILE, 4))
 
 
+def untold(done: int, tiles: int) -> None:
+    """Progress that nobody asked for."""
+
+
 class Device:
     """Gives tiles back as they came, and looks at how many are queued meanwhile."""
 
-    def __init__(self):
+    def __init__(self, slow: float):
         self.batcher: Any = None
         self.queued: list[int] = []
+        self.slow = slow
 
     def run(self, kind: Kind, payloads: list[Any]) -> list[Any]:
+        time.sleep(self.slow)
         self.queued.append(len(self.batcher.heap) + len(payloads))
         return [tile for tile, _ in payloads]
 
@@ -48,9 +58,13 @@ class Decoders:
         return picture.pixels.tobytes()
 
 
-def journey(test: Any, picture: Picture | None = None, capacity: int = 2, **settings: Any) -> Device:
-    """Runs `test(parts)` with a batcher at work."""
-    device = Device()
+def device_of(parts: Parts) -> Device:
+    return parts.batcher.run.__self__  # type: ignore[attr-defined]
+
+
+def journey(test: Any, picture: Picture | None = None, capacity: int = 2, slow: float = 0.0, **settings: Any) -> Device:
+    """Runs `test(parts)` with a batcher at work; `slow`: seconds of a batch."""
+    device = Device(slow)
 
     async def run() -> None:
         device.batcher = Batcher(device.run, lambda kind: capacity, lambda kind: (kind.model, kind.task), **settings)
@@ -72,8 +86,8 @@ def test_a_picture_passes_in_tiles_of_which_few_are_queued_at_a_time():
 
     async def test(parts: Parts) -> None:
         timing = Timing()
-        with parts.admitted(Kind("fake@1", "restore"), 1) as job:
-            assert np.array_equal(await pipeline.restored(job, loaded(), pixels, 5.0, timing), pixels)
+        async with parts.admitted(Kind("fake@1", "restore"), 1) as job:
+            assert np.array_equal(await pipeline.restored(job, loaded(), pixels, 5.0, timing, untold), pixels)
         assert list(timing.seconds) == ["queue", "model"]
 
     device = journey(test)
@@ -83,7 +97,7 @@ def test_a_picture_passes_in_tiles_of_which_few_are_queued_at_a_time():
 
 def test_what_the_rest_of_a_picture_will_take_counts_before_it_is_queued():
     async def test(parts: Parts) -> None:
-        with parts.admitted(Kind("fake@1", "restore"), TILE**2) as job:
+        async with parts.admitted(Kind("fake@1", "restore"), TILE**2) as job:
             before = job.left
             await pipeline.opened(parts, job, loaded(), b"", 5.0)
             assert job.left > 50 * 70 > before
@@ -94,7 +108,7 @@ def test_what_the_rest_of_a_picture_will_take_counts_before_it_is_queued():
 
 def test_a_picture_without_noise_takes_none_of_the_model():
     async def test(parts: Parts) -> None:
-        with parts.admitted(Kind("fake@1", "restore"), TILE**2) as job:
+        async with parts.admitted(Kind("fake@1", "restore"), TILE**2) as job:
             await pipeline.opened(parts, job, loaded(), b"", 0.0)
             assert job.left == 0
 
@@ -104,8 +118,9 @@ def test_a_picture_without_noise_takes_none_of_the_model():
 def test_who_has_no_room_is_refused_before_the_picture_is_decoded():
     async def test(parts: Parts) -> None:
         parts.batcher.learn(Kind("fake@1", "restore"), 100, 1.0)
-        with parts.admitted(Kind("fake@1", "restore"), 10_000), pytest.raises(errors.Problem) as refused:
-            await pipeline.denoise(parts, loaded(), b"", 5.0, [])
+        async with parts.admitted(Kind("fake@1", "restore"), 10_000):
+            with pytest.raises(errors.Problem) as refused:
+                await pipeline.denoise(parts, loaded(), b"", 5.0, [])
         assert (refused.value.status, refused.value.slug) == (503, "overloaded")
         assert int(refused.value.headers["Retry-After"]) > 0
         assert parts.decoders.read_ == 0  # type: ignore[attr-defined]
@@ -115,13 +130,54 @@ def test_who_has_no_room_is_refused_before_the_picture_is_decoded():
 
 def test_who_turns_out_to_have_no_room_is_refused_then():
     async def test(parts: Parts) -> None:
-        with parts.admitted(Kind("fake@1", "restore"), 1, size=10_000), pytest.raises(errors.Problem) as refused:
-            await pipeline.denoise(parts, loaded(), b"", 5.0, [])
+        async with parts.admitted(Kind("fake@1", "restore"), 1, size=10_000):
+            with pytest.raises(errors.Problem) as refused:
+                await pipeline.denoise(parts, loaded(), b"", 5.0, [])
         assert refused.value.slug == "overloaded"
         assert parts.decoders.read_ == 1  # type: ignore[attr-defined]
         assert not parts.batcher.jobs
 
     journey(test, max_held=20_000)
+
+
+def test_who_is_late_is_told_so_and_no_more_is_run():
+    async def test(parts: Parts) -> None:
+        parts.batcher.deadline = 0.2
+        parts.batcher.learn(Kind("fake@1", "restore"), 1e9, 1.0)
+        with pytest.raises(errors.Problem) as late:
+            await pipeline.denoise(parts, loaded(), b"", 5.0, [])
+        assert (late.value.status, late.value.slug) == (504, "deadline")
+        assert not parts.batcher.jobs
+
+    assert len(journey(test, LARGE, slow=0.05).queued) < 20
+
+
+def test_a_journey_ends_at_the_next_tile_when_its_client_has_gone():
+    async def test(parts: Parts) -> None:
+        async def receive() -> dict[str, str]:
+            while not device_of(parts).queued:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            return {"type": "http.disconnect"}
+
+        client: Any = SimpleNamespace(receive=receive)
+        with pytest.raises(errors.Problem) as gone:
+            await until_gone(client, pipeline.denoise(parts, loaded(), b"", 5.0, []))
+        assert gone.value.slug == "client-gone"
+        assert not parts.batcher.jobs
+
+    assert len(journey(test, LARGE, slow=0.05).queued) < 20
+
+
+def test_where_there_is_no_memory_the_client_is_told_when_to_come_again():
+    async def test(parts: Parts) -> None:
+        parts.batcher.run = lambda kind, payloads: [OutOfMemory()] * len(payloads)
+        parts.batcher.learn(Kind("fake@1", "restore"), 100, 1.0)
+        with pytest.raises(errors.Problem) as full:
+            await pipeline.denoise(parts, loaded(), b"", 5.0, [])
+        assert (full.value.status, full.value.slug) == (503, "out-of-memory")
+        assert int(full.value.headers["Retry-After"]) >= 1
+
+    journey(test)
 
 
 def test_every_rate_is_known_after_a_full_batch_of_each():

@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from service import guards
+from service.protocol import Reader
+from service.settings import Settings
 from tests.service.conftest import Listening, answered, closed, until
 
 Serve = Callable[..., Listening]
@@ -115,6 +118,190 @@ def test_a_head_has_bounds_and_a_broken_one_is_told_so(serve: Serve, request_: b
     if slug:
         assert answer.slug == slug
         assert answer.headers["connection"] == "close"
+
+
+LARGE = 64 * 2**20
+"""Bytes that no system takes into its own memory on the way."""
+
+
+def asking_for_much(listening: Listening, room: int) -> socket.socket:
+    """A client that has asked for much, and has room for so many bytes."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    client.settimeout(20)
+    client.connect(listening.address)
+    client.sendall(GET % b"/large?size=%d" % LARGE)
+    return client
+
+
+def test_who_does_not_read_an_answer_is_cut_off(serve: Serve):
+    listening = serve(body_pause=0.3)
+    with asking_for_much(listening, 4096) as client:
+        client.recv(1000)
+        until(lambda: listening.duty.under_way == 1)
+        until(lambda: not listening.server.server_state.connections)
+        until(lambda: listening.duty.under_way == 0)
+
+
+def test_who_reads_too_slowly_is_cut_off(serve: Serve):
+    listening = serve(body_start=0.5, body_rate=2**40)
+    with asking_for_much(listening, 2**16) as client:
+        assert 0 < read(client, 0.001) < LARGE
+
+
+def test_who_reads_slowly_but_not_too_slowly_gets_it_all(serve: Serve):
+    listening = serve(body_start=0.1, body_rate=1)
+    with asking_for_much(listening, 2**20) as client:
+        assert read(client, 0.005) > LARGE
+
+
+def read(client: socket.socket, pause: float) -> int:
+    """How many bytes come, read with pauses, until the answer or the connection ends."""
+    taken, part = 0, b" "
+    try:
+        while part and not part.endswith(b"\r\n0\r\n\r\n"):
+            time.sleep(pause)
+            part = client.recv(2**20)
+            taken += len(part)
+    except ConnectionResetError:
+        pass
+    return taken
+
+
+class Transport:
+    """Holds so many bytes."""
+
+    def __init__(self) -> None:
+        self.size, self.aborted = 0, False
+
+    def get_write_buffer_size(self) -> int:
+        return self.size
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class Loop:
+    """Has one timer, and a time that is told."""
+
+    def __init__(self) -> None:
+        self.now, self.due, self.call = 0.0, None, None
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> "Loop":
+        self.due, self.call = self.now + seconds, call
+        return self
+
+    def cancel(self) -> None:
+        self.due = None
+
+    def pass_on(self, seconds: float) -> None:
+        self.now += seconds
+        if self.due is not None and self.now >= self.due:
+            self.call()  # type: ignore[misc]
+
+
+def reading(**limits: float) -> tuple[Reader, Transport, Loop]:
+    transport, loop = Transport(), Loop()
+    return Reader(transport, loop, Settings(**limits)), transport, loop  # type: ignore[arg-type]
+
+
+def test_what_is_left_of_an_answer_has_to_be_taken_too():
+    reader, transport, loop = reading(body_pause=10)
+    transport.size = 100
+    reader.wait()
+    loop.pass_on(9)
+    assert not transport.aborted
+    loop.pass_on(1)
+    assert transport.aborted
+
+
+def test_nobody_is_cut_off_who_has_taken_all():
+    reader, transport, loop = reading(body_pause=10)
+    reader.wait()
+    assert loop.due is None
+    transport.size = 100
+    reader.wait()
+    transport.size = 0
+    loop.pass_on(10)
+    assert not transport.aborted
+
+
+def test_how_fast_a_client_is_counts_over_all_the_seconds_it_was_waited_for():
+    reader, transport, loop = reading(body_pause=10, body_start=30, body_rate=1000)
+    for _ in range(5):  # waits of nearly 6 seconds, and long pauses in which there is nothing to take
+        transport.size = 1000
+        reader.wait()
+        loop.pass_on(5.9)
+        transport.size = 0
+        reader.go_on()
+        loop.pass_on(1000)
+    transport.size = 1000
+    reader.wait()
+    loop.pass_on(0.4)
+    assert not transport.aborted
+    loop.pass_on(0.2)
+    assert transport.aborted, "30 seconds are over, and 5,000 bytes may have taken 5"
+
+
+def test_one_connection_too_many_is_told_so_and_may_ask_for_health(serve: Serve):
+    listening = serve(max_connections=3)
+    idle = [listening.connected() for _ in range(3)]
+    until(lambda: len(listening.server.server_state.connections) == 3)
+    with listening.connected() as spare:
+        spare.sendall(GET % b"/readyz")
+        assert answered(spare).body == b"true"
+        spare.sendall(POST % 3 + b"abc")
+        refused = answered(spare)
+        assert (refused.status, refused.slug) == (503, "too-many-connections")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert closed(spare) == b""
+    with listening.connected() as spare:
+        idle.pop().close()
+        until(lambda: len(listening.server.server_state.connections) == 3)
+        spare.sendall(POST % 3 + b"abc")
+        assert answered(spare).body == b"3"
+    for client in idle:
+        client.close()
+
+
+def test_connections_too_many_are_not_kept_for_long(serve: Serve, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(guards, "DRAIN_SECONDS", 0.3)
+    listening = serve(max_connections=1, head_deadline=60)
+    with listening.connected() as idle:
+        until(lambda: len(listening.server.server_state.connections) == 1)
+        with listening.connected() as spare:
+            assert closed(spare) == b""
+        idle.sendall(GET % b"/readyz")
+        assert answered(idle).body == b"true"
+
+
+def test_twice_as_many_connections_are_too_many_for_a_word(serve: Serve):
+    listening = serve(max_connections=2)
+    held = [listening.connected() for _ in range(4)]
+    until(lambda: len(listening.server.server_state.connections) == 4)
+    with listening.connected() as client:
+        assert closed(client) == b""
+    for client in held:
+        client.close()
+
+
+@pytest.mark.slow
+def test_a_thousand_idle_connections_stop_nobody(serve: Serve):
+    listening = serve(head_deadline=60)
+    idle = [listening.connected() for _ in range(1000)]
+    until(lambda: len(listening.server.server_state.connections) == 1000)
+    assert listening.ask(POST % 3 + b"abc").body == b"3"
+    for client in idle:
+        client.close()
+
+
+def test_no_answer_tells_what_serves(serve: Serve):
+    listening = serve()
+    for request in (GET % b"/readyz", GET % b"/nowhere", b"nonsense\r\n\r\n"):
+        assert "server" not in listening.ask(request).headers
 
 
 def test_requests_that_come_at_once_are_answered_one_after_the_other(serve: Serve):

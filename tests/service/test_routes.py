@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from models import images
 from service import errors
-from service.routes import until_gone
+from service.answers import until_gone
 
 PNG = encoded(scene(50, 70, 0))
 
@@ -40,6 +40,7 @@ def test_a_form_and_a_raw_body_are_the_same_request(client: TestClient):
     form = client.post("/denoise?model=tiny-photo&sigma=20", files={"file": ("../../evil.png", PNG, "text/html")})
     assert form.content == denoise(client, sigma=20).content
     assert "evil" not in str(form.headers)
+    assert form.headers["content-disposition"] == 'inline; filename="denoir.png"'
 
 
 def test_a_level_left_out_is_estimated(client: TestClient):
@@ -65,6 +66,18 @@ def test_a_turned_picture_comes_back_upright(client: TestClient):
     answer = decoded(denoise(client, encoded(scene(50, 70, 0), "jpeg", exif=exif), sigma=9).content)
     assert answer.size == (50, 70)
     assert 0x0112 not in answer.getexif()
+
+
+def test_of_what_a_camera_noted_nothing_is_sent_back_and_the_profile_is(client: TestClient):
+    exif = Image.Exif()
+    exif[271] = "a secret camera"
+    exif.get_ifd(0x8825)[1] = "N"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    options = {"exif": exif, "comment": b"a secret", "xmp": b"<x:xmpmeta>a secret</x:xmpmeta>", "icc_profile": profile}
+    answer = denoise(client, encoded(scene(50, 70, 0), "jpeg", **options), sigma=9)
+    assert b"secret" not in answer.content
+    assert not decoded(answer.content).getexif()
+    assert decoded(answer.content).info["icc_profile"] == profile
 
 
 @pytest.mark.parametrize("form", ["png", "jpeg", "webp", "bmp", "tiff"])
@@ -105,6 +118,9 @@ def test_a_model_of_one_size_takes_that_size_alone(client: TestClient):
         (b"", 422, "empty-upload"),
         (b"hello, this is no picture", 415, "unsupported-format"),
         (b"%!PS-Adobe-3.0 EPSF-3.0", 415, "unsupported-format"),
+        (b"8BPS\0\1", 415, "unsupported-format"),
+        (b"%PDF-1.7", 415, "unsupported-format"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', 415, "unsupported-format"),
         (PNG[: len(PNG) // 2], 422, "damaged-image"),
         (encoded(np.zeros((500, 500), np.uint8)), 413, "image-too-large"),
     ],
@@ -112,6 +128,11 @@ def test_a_model_of_one_size_takes_that_size_alone(client: TestClient):
 def test_bad_pictures_get_their_own_answer_and_the_service_lives(client: TestClient, data, status, slug):
     problem(denoise(client, data), status, slug)
     assert denoise(client, sigma=5).status_code == 200
+
+
+def test_a_format_that_is_not_taken_is_told_which_are(client: TestClient):
+    detail = problem(denoise(client, b"SIMPLE  =                    T"), 415, "unsupported-format")["detail"]
+    assert all(name in detail for name in ("PNG", "JPEG", "WebP", "BMP", "TIFF", "GIF"))
 
 
 def test_a_picture_over_the_limit_tells_the_limit(client: TestClient):
@@ -156,7 +177,7 @@ def test_wrong_parameters_are_named_and_not_echoed(client: TestClient, query: st
     assert body["errors"][0]["parameter"] == query.partition("=")[0]
 
 
-@pytest.mark.parametrize("name", ["nobody", "../../etc/passwd", "tiny-photo@9", "x" * 9000])
+@pytest.mark.parametrize("name", ["nobody", "../../etc/passwd", "tiny-photo@9", "tiny-photo\0", "x" * 9000])
 def test_unknown_models_are_told_what_there_is(client: TestClient, name: str):
     body = problem(denoise(client, model=name), 404, "unknown-model")
     assert "tiny-photo@1" in body["known"]
@@ -291,11 +312,39 @@ def test_every_answer_has_an_id_and_the_security_headers(client: TestClient):
         assert " " not in response.headers["x-request-id"]
 
 
-def test_paths_and_methods_that_are_not_there(client: TestClient):
-    problem(client.get("/nowhere"), 404, "not-found")
-    response = client.get("/denoise")
-    problem(response, 405, "method-not-allowed")
-    assert response.headers["allow"] == "POST"
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/denoise", "POST, OPTIONS"),
+        ("HEAD", "/denoise", "POST, OPTIONS"),
+        ("POST", "/models", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/interpolate", "GET, POST, HEAD, OPTIONS"),
+        ("PUT", "/models/tiny-vae", "GET, HEAD, OPTIONS"),
+        ("POST", "/static/docs/swagger-ui.css", "GET, HEAD, OPTIONS"),
+    ],
+)
+def test_a_method_that_a_path_does_not_take_is_told_which_it_does(
+    client: TestClient, method: str, path: str, allowed: str
+):
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    if method != "HEAD":
+        problem(answer, 405, "method-not-allowed")
+    options = client.options(path)
+    assert (options.status_code, options.headers["allow"], options.content) == (204, allowed, b"")
+
+
+@pytest.mark.parametrize("path", ["/models", "/healthz", "/readyz", "/docs", "/static/docs/swagger-ui.css"])
+def test_what_can_be_fetched_can_be_asked_for_its_head(client: TestClient, path: str):
+    head, whole = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(whole.content))
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "DELETE"])
+def test_a_path_that_is_not_there(client: TestClient, method: str):
+    assert client.request(method, "/nowhere").status_code == 404
+    assert client.request(method, "/metrics").status_code == 404
 
 
 def test_the_rate_of_everything_is_known_from_the_start(client: TestClient):

@@ -1,0 +1,37 @@
+"""What a model's evaluation wrote of it: its card and its contact sheet, as they lie beside the weights."""
+
+import asyncio
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from models import checkpoints
+from service import errors, parameters
+from service.pipeline import Parts
+
+router = APIRouter(prefix="/models/{name}", dependencies=[Depends(parameters.once_each)])
+
+
+@router.get("/card", response_class=Response, responses=parameters.text("text/markdown") | parameters.problems(404))
+async def card(request: Request, name: str) -> Response:
+    """How a model was trained and what was measured of it, to be read: Markdown with a head of YAML."""
+    return await written(request, name, checkpoints.CARD, "text/markdown; charset=utf-8")
+
+
+@router.get(
+    "/sheet",
+    response_class=Response,
+    responses=parameters.pictures("the contact sheet", "image/png") | parameters.problems(404),
+)
+async def sheet(request: Request, name: str) -> Response:
+    """What a model makes of pictures, side by side."""
+    return await written(request, name, checkpoints.SHEET, "image/png")
+
+
+async def written(request: Request, name: str, file: str, media_type: str) -> Response:
+    """A file of a model's folder. Raises UnknownModel, and Problem where it has none."""
+    parts: Parts = request.app.state.parts
+    entry = parts.engine.catalog.find(name)
+    try:
+        return Response(await asyncio.to_thread((entry.folder / file).read_bytes), media_type=media_type)
+    except OSError as error:
+        raise errors.not_evaluated(entry.description.title) from error

@@ -1,0 +1,178 @@
+"""The processes that serve: one, or several that share a listening socket and are replaced where they die.
+
+What a dead one would have taken is taken by the others, since it is the socket that is shared, and it stays open here.
+One that starts, or has died, does not listen: so whoever answers `/readyz` tells the truth of itself. A first worker
+that can't start ends it all; a later one is tried again, for as long as the others serve.
+"""
+
+import logging
+import multiprocessing
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from socket import socket
+from types import FrameType
+
+from service import telemetry
+from service.protocol import Server, configured
+from service.settings import Settings
+
+log = logging.getLogger("denoir")
+
+Work = Callable[[Settings, socket, Connection], None]
+"""What a worker does: serves from a socket that is bound, and says over the connection when it does so."""
+
+PATIENCE = 15.0
+"""Seconds beyond the grace for a worker that was told to end."""
+PAUSE = 1.0
+"""Seconds between the starts of a worker that doesn't come up, and between two tellings to end."""
+LOOK = 0.2
+"""Seconds between two looks at the workers."""
+FILES = 256
+"""Files that are open beside connections."""
+
+SPAWN = multiprocessing.get_context("spawn")
+ENDS = (signal.SIGTERM, signal.SIGINT)
+
+
+def run(settings: Settings) -> int:
+    """Serves until told to end. Returns the exit code: 0 where all ended in good order."""
+    telemetry.write_lines()
+    if settings.workers == 1:
+        return serve(settings)
+    supervisor = Supervisor(settings, work)
+    for number in ENDS:
+        signal.signal(number, supervisor.tell)
+    return supervisor.run()
+
+
+def serve(settings: Settings, listener: socket | None = None, started: Callable[[], None] = lambda: None) -> int:
+    """Serves in this process; without a listener, from one of its own. Returns the exit code."""
+    from service.app import create_app  # the supervisor can do without
+
+    app = create_app(settings)
+    server = Server(app, app.state.duty, possible(settings), started)
+    for number in ENDS:
+        # The server takes these while it runs and raises them again when it has drained: then they mean a clean end.
+        signal.signal(number, lambda *_: None)
+    server.run([listener] if listener else None)
+    return 0 if server.started else 1
+
+
+def work(settings: Settings, listener: socket, told: Connection) -> None:
+    """One of several workers. It ends with its supervisor."""
+    telemetry.write_lines()
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    sys.exit(serve(settings, listener, lambda: told.send_bytes(b"up")))
+
+
+def end_with_parent() -> None:
+    """Ends this process when its parent has; told again, as it may have been too young to hear it."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        while True:
+            signal.raise_signal(signal.SIGTERM)
+            time.sleep(PAUSE)
+
+
+def possible(settings: Settings) -> Settings:
+    """The settings with as many connections as the system lets have files; its softer limit is raised for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * settings.max_connections + FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return settings
+    granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    if granted == wanted:
+        return settings
+    connections = max(1, (granted - FILES) // 2)
+    log.warning("the system lets %d files be open, and so %d connections", granted, connections)
+    return settings.model_copy(update={"max_connections": connections})
+
+
+class Worker:
+    """One process, and whether it has come up."""
+
+    def __init__(self, work: Work, settings: Settings, listener: socket):
+        self.ear, mouth = SPAWN.Pipe(duplex=False)
+        self.process = SPAWN.Process(target=work, args=(settings, listener, mouth))
+        self.process.start()
+        mouth.close()
+        self.began, self.up, self.heard = time.monotonic(), False, False
+
+    def look(self) -> bool:
+        """Whether it lives."""
+        if not self.up and self.ear.poll():
+            with suppress(EOFError):
+                self.up = bool(self.ear.recv_bytes())
+        return self.process.is_alive()
+
+    def tell_to_end(self) -> None:
+        """Tells it once, if it is up; one that is not may not hear it, and is told each time."""
+        if not self.heard:
+            self.process.terminate()
+            self.heard = self.up
+
+    def end(self) -> int:
+        """Its exit code, when it has been waited for, or was killed."""
+        self.process.join(0)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.ear.close()
+        return self.process.exitcode or 0
+
+
+class Supervisor:
+    """Keeps as many workers as are set, until it is told to end, and then sees that all have ended."""
+
+    def __init__(self, settings: Settings, work: Work):
+        self.settings, self.work = settings, work
+        self.listener = configured(None, settings).bind_socket()
+        self.workers: list[Worker] = []
+        self.told, self.been_up = False, False
+
+    def run(self) -> int:
+        """Returns the exit code."""
+        self.workers = [self.started() for _ in range(self.settings.workers)]
+        failed = False
+        while not self.told and not failed:
+            wait([worker.process.sentinel for worker in self.workers if worker.process.is_alive()], LOOK)
+            failed = not self.all_replaced()
+        return self.end() or int(failed)
+
+    def tell(self, number: int, frame: FrameType | None) -> None:
+        """That it is to end."""
+        self.told = True
+
+    def started(self) -> Worker:
+        return Worker(self.work, self.settings.shared(), self.listener)
+
+    def all_replaced(self) -> bool:
+        """Starts another for each that is dead. Returns False where there is no sense in it: none ever came up."""
+        dead = [worker for worker in self.workers if not worker.look()]
+        self.been_up = self.been_up or any(worker.up for worker in self.workers)
+        for worker in dead:
+            if not self.been_up:
+                log.error("a worker could not start, with code %s", worker.process.exitcode)
+                return False
+            if not self.told and time.monotonic() > worker.began + PAUSE:
+                log.error("worker %s died, with code %s: another one starts", worker.process.pid, worker.end())
+                self.workers[self.workers.index(worker)] = self.started()
+        return True
+
+    def end(self) -> int:
+        """Tells all to end, and kills what doesn't. Returns the exit code: 0 where each that was up ended well."""
+        self.listener.close()
+        until = time.monotonic() + self.settings.grace + PATIENCE
+        while (alive := [worker for worker in self.workers if worker.look()]) and time.monotonic() < until:
+            for worker in alive:
+                worker.tell_to_end()
+            wait([worker.process.sentinel for worker in alive], PAUSE)
+        codes = [(worker.end(), worker.up) for worker in self.workers]
+        return int(any(code for code, up in codes if up))

@@ -1,0 +1,43 @@
+"""Forms that are more than a form may be."""
+
+import numpy as np
+import pytest
+from answers import encoded, problem
+from starlette.testclient import TestClient
+
+PNG = encoded(np.full((8, 8, 3), 99, np.uint8))
+
+
+def post(client: TestClient, parts: list[bytes], boundary: bytes = b"x") -> object:
+    body = b"".join(b"--%s\r\n%s\r\n" % (boundary, part) for part in parts) + b"--%s--\r\n" % boundary
+    headers = {"content-type": f"multipart/form-data; boundary={boundary.decode()}"}
+    return client.post("/denoise?model=tiny-photo&sigma=5", content=body, headers=headers)
+
+
+def part(name: str, data: bytes, file: bool = False, headers: bytes = b"") -> bytes:
+    named = f'Content-Disposition: form-data; name="{name}"' + ('; filename="a.png"' if file else "")
+    return named.encode() + b"\r\n" + headers + b"\r\n" + data
+
+
+FILE = part("file", PNG, file=True)
+
+
+def test_a_form_may_have_other_fields_and_files(client: TestClient):
+    parts = [FILE, *(part(f"file{n}", PNG, file=True) for n in range(3)), *(part(f"n{n}", b"x") for n in range(8))]
+    assert post(client, parts, b"b" * 200).status_code == 200  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("parts", "boundary"),
+    [
+        ([part(f"file{n}", PNG, file=True) for n in range(5)], b"x"),
+        ([FILE, *(part(f"n{n}", b"x") for n in range(9))], b"x"),
+        ([FILE, part("text", bytes(64 * 1024 + 1))], b"x"),
+        ([FILE], b"b" * 300),
+        ([part("file", PNG, file=True, headers=b"".join(b"X-%d: 1\r\n" % n for n in range(9)))], b"x"),
+        ([part("file", PNG, file=True, headers=b"X: " + b"x" * 5000 + b"\r\n")], b"x"),
+    ],
+    ids=["files", "fields", "text", "boundary", "headers", "header"],
+)
+def test_a_form_has_bounds(client: TestClient, parts: list[bytes], boundary: bytes):
+    problem(post(client, parts, boundary), 400, "broken-multipart")

@@ -1,0 +1,186 @@
+"""Supervisors with light workers; and the real thing, which is slow."""
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from service import workers
+from service.settings import Settings
+from tests.service import workers_at_work
+from tests.service.conftest import until
+from tests.test_journey import NOISY, started
+
+PATIENCE = 60
+
+
+class Supervised:
+    """A supervisor in a thread, and what its workers answer."""
+
+    def __init__(self, work: workers.Work):
+        settings = Settings(port=0, workers=2, threads=6, max_bodies=2**20, grace=0)
+        self.supervisor = workers.Supervisor(settings, work)
+        self.port = self.supervisor.listener.getsockname()[1]
+        self.codes: list[int] = []
+        self.thread = threading.Thread(target=lambda: self.codes.append(self.supervisor.run()))
+        self.thread.start()
+
+    def ask(self) -> list[int]:
+        """(process number, threads, bytes of bodies) of the worker that answers; nothing where none does."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as client:
+                return [int(word) for word in client.recv(100).split()]
+        except ConnectionError:
+            return []
+
+    def both(self) -> set[int]:
+        """The process numbers of two workers, once they are there."""
+        found: set[int] = set()
+        until(lambda: len(found) == 2 or bool(found.update(self.ask()[:1])))
+        return found
+
+    def code(self) -> int:
+        """What it ends with."""
+        self.thread.join(PATIENCE)
+        return self.codes[0]
+
+    def end(self) -> int:
+        self.supervisor.tell(signal.SIGTERM, None)
+        return self.code()
+
+
+@pytest.fixture
+def supervised() -> Iterator[Callable[[workers.Work], Supervised]]:
+    """`supervised(work)` -> two workers that do that."""
+    made: list[Supervised] = []
+
+    def one(work: workers.Work) -> Supervised:
+        made.append(Supervised(work))
+        return made[-1]
+
+    yield one
+    for each in made:
+        each.end()
+
+
+def alive(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_workers_serve_from_one_port_each_with_its_share_and_end_together(supervised):
+    pair = supervised(workers_at_work.work)
+    numbers = pair.both()
+    assert pair.ask()[1:] == [3, 2**19]
+    assert pair.end() == 0
+    assert not any(map(alive, numbers))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", pair.port))
+
+
+def test_a_worker_that_dies_is_replaced_and_the_other_serves_meanwhile(supervised):
+    pair = supervised(workers_at_work.work)
+    one, other = pair.both()
+    os.kill(one, signal.SIGKILL)
+    until(lambda: not alive(one))
+    found: set[int] = set()
+    while not found - {one, other}:
+        found.update(pair.ask()[:1])  # hangs, and then fails, where nobody answers
+    assert len(pair.both()) == 2
+    assert pair.end() == 0
+
+
+def test_a_worker_that_can_not_be_replaced_at_first_is_tried_again(supervised, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("STARTS", str(tmp_path / "starts"))
+    pair = supervised(workers_at_work.once)
+    one, _ = pair.both()
+    os.kill(one, signal.SIGKILL)
+    until(lambda: len((tmp_path / "starts").read_text().splitlines()) == 5)
+    assert one not in pair.both()
+    assert pair.end() == 0
+
+
+def test_where_none_can_start_the_service_ends(supervised):
+    assert supervised(workers_at_work.fail).code() == 1
+
+
+def test_who_does_not_hear_is_killed_and_that_is_told(supervised, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(workers, "PATIENCE", 1.0)
+    pair = supervised(workers_at_work.stay)
+    until(lambda: pair.supervisor.workers and all(worker.up for worker in pair.supervisor.workers))
+    assert pair.end() == 1
+
+
+def test_no_more_connections_than_files_can_be_open(monkeypatch: pytest.MonkeyPatch):
+    granted: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: granted.append(limits))
+    for soft, hard, wanted, given, possible in (
+        (1024, resource.RLIM_INFINITY, 2000, 4256, 2000),
+        (1024, 4096, 2000, 4096, 1920),
+        (9000, 9000, 2000, None, 2000),
+        (50, 100, 50, 100, 1),
+    ):
+        granted.clear()
+        monkeypatch.setattr(resource, "getrlimit", lambda _, limits=(soft, hard): limits)
+        assert workers.possible(Settings(max_connections=wanted)).max_connections == possible
+        assert granted == ([(given, hard)] if given else [])
+
+
+@pytest.mark.slow
+def test_told_to_end_under_load_two_workers_lose_nothing_they_had_taken(tmp_path: Path):
+    """What was let in is answered, who comes later is told so; and nothing is left behind."""
+    answers: list[httpx2.Response] = []
+
+    def load(base: httpx2.URL) -> None:
+        with httpx2.Client(base_url=base, timeout=60) as client:
+            while not answers or answers[-1].status_code == 200:
+                try:
+                    answers.append(client.post("/denoise?sigma=25", content=NOISY))
+                except httpx2.ConnectError:
+                    return
+
+    with started(tmp_path, DENOIR_WORKERS="2", DENOIR_DEVICE="cpu") as (client, process):
+        clients = [threading.Thread(target=load, args=(client.base_url,)) for _ in range(6)]
+        for thread in clients:
+            thread.start()
+        until(lambda: len(answers) >= 6)
+        process.send_signal(signal.SIGTERM)
+        for thread in clients:
+            thread.join(PATIENCE)
+        assert process.wait(PATIENCE) == 0
+    assert {answer.status_code for answer in answers} <= {200, 503}
+    assert sum(answer.status_code == 200 for answer in answers) >= 6
+
+
+@pytest.mark.slow
+def test_a_real_worker_that_dies_is_replaced_and_all_end_with_their_supervisor(tmp_path: Path):
+    with started(tmp_path, DENOIR_WORKERS="2", DENOIR_DEVICE="cpu") as (client, process):
+        until(lambda: len(workers_of(process.pid)) == 2)
+        one, other = workers_of(process.pid)
+        os.kill(one, signal.SIGKILL)
+        began = time.monotonic()
+        while workers_of(process.pid) in ([one, other], [other]):
+            assert client.get("/readyz").status_code == 200
+            assert time.monotonic() < began + PATIENCE
+        assert client.post("/denoise?sigma=25", content=NOISY).status_code == 200
+        children = workers_of(process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+        assert not any(map(alive, children))
+
+
+def workers_of(parent: int) -> list[int]:
+    """The process numbers of a supervisor's workers."""
+    found = subprocess.run(["ps", "--ppid", str(parent), "-o", "pid=,args="], capture_output=True, text=True).stdout
+    return [int(line.split()[0]) for line in found.splitlines() if "spawn_main" in line]

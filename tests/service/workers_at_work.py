@@ -1,0 +1,58 @@
+"""Workers that are light: they answer every connection with who they are."""
+
+import os
+import select
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+
+def work(settings: Any, listener: socket, told: Connection) -> None:
+    """Answers with its process number, until it is told to end; what it answers then is answered well."""
+    ending = False
+
+    def end(*_: object) -> None:
+        nonlocal ending
+        ending = True
+
+    signal.signal(signal.SIGTERM, end)
+    listener.listen()
+    listener.setblocking(False)
+    told.send_bytes(b"up")
+    while not ending:
+        if not select.select([listener], [], [], 0.05)[0]:
+            continue
+        try:
+            client, _ = listener.accept()
+        except BlockingIOError:  # another worker was faster
+            continue
+        with client:
+            client.sendall(f"{os.getpid()} {settings.threads} {settings.max_bodies}".encode())
+            time.sleep(0.01)
+    listener.close()
+
+
+def fail(settings: Any, listener: socket, told: Connection) -> None:
+    """Does not come up."""
+    sys.exit(3)
+
+
+def stay(settings: Any, listener: socket, told: Connection) -> None:
+    """Comes up, and hears nothing."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    told.send_bytes(b"up")
+    time.sleep(600)
+
+
+def once(settings: Any, listener: socket, told: Connection) -> None:
+    """Works the first time; whoever replaces it fails for a while."""
+    starts = Path(os.environ["STARTS"])
+    with starts.open("a") as file:
+        file.write("started\n")
+    if 2 < len(starts.read_text().splitlines()) < 5:
+        sys.exit(3)
+    work(settings, listener, told)
