@@ -1,0 +1,178 @@
+// The code of a picture as bars, and what is made of those that are left.
+import { Easel } from "./easel.js";
+import { eachFrame, find, make, notice } from "./dom.js";
+import { canvasOf, cutOut, showOn } from "./pictures.js";
+import { json, path, picture } from "./service.js";
+import { Walk } from "./walk.js";
+import { choices, named } from "./shelf.js";
+import { told } from "./words.js";
+
+const GIVEN = 16;
+const FEW = 5;
+
+export function open(models) {
+  const able = models.filter((model) => model.size && ["encode", "decode"].every((one) => model.asks.includes(one)));
+  if (able.length) return new Coded(able, models);
+  notice(find("code-notice"), "No model that is loaded here has a code to be shown. One of the recipes “sparse” or “vae” on the shelf would be found when the service starts.");
+  find("code-settings").hidden = find("code-body").hidden = true;
+  return {};
+}
+
+class Coded {
+  constructor(models, all) {
+    Object.assign(this, { models, all, code: [], out: new Set(), here: 0 });
+    this.form = find("code-settings");
+    this.bars = find("bars");
+    this.line = find("code-notice");
+    this.walk = new Walk((bitmap) => showOn(find("code-rebuilt"), bitmap), (trouble) => this.wrong(trouble));
+    this.rebuild = eachFrame(() => this.walk.to(this.model.title, this.kept()));
+    const { model, draw, file } = this.form.elements;
+    model.append(...choices(models));
+    model.value = (models.find(({ recipe }) => recipe.includes("sparse")) ?? models[0]).title;
+    model.addEventListener("change", () => this.visit());
+    this.form.addEventListener("submit", (event) => event.preventDefault());
+    draw.addEventListener("click", async () => this.take(await new Easel().drawn()));
+    file.addEventListener("change", () => this.take(file.files[0]));
+    this.listen();
+  }
+
+  listen() {
+    this.bars.addEventListener("click", ({ target }) => {
+      const bar = target.closest(".bar");
+      if (bar) this.flip(Number(bar.dataset.index));
+    });
+    this.bars.addEventListener("pointerover", ({ target }) => target.closest(".bar") && this.at(Number(target.closest(".bar").dataset.index)));
+    this.bars.addEventListener("keydown", (event) => this.key(event));
+    find("code-all").addEventListener("click", () => this.leaveOut([]));
+    find("code-few").addEventListener("click", () => this.leaveOut(this.byHeight().slice(FEW)));
+  }
+
+  /** Shows the chosen model's pictures to take, and the code of the first. */
+  async visit(query) {
+    const { model } = this.form.elements;
+    model.value = (named(this.models, query?.get("model")) ?? { title: model.value }).title;
+    const { value } = model;
+    if (this.model?.title === value) return;
+    this.model = this.models.find(({ title }) => title === value);
+    try {
+      const cells = await this.given();
+      find("code-given").replaceChildren(...cells.map((canvas, number) => this.cell(canvas, number)));
+      if (cells.length) await this.take(await blobOf(cells[0]), cells[0]);
+    } catch (error) {
+      this.wrong(error);
+    }
+  }
+
+  /** Pictures of the model's size, drawn by one that can: itself, or the first that draws such. */
+  async given() {
+    const { size, channels } = this.model;
+    const alike = (one) => one.asks.includes("sample") && String(one.size) === String(size) && one.channels === channels;
+    const artist = this.all.find((one) => alike(one) && one.recipe.startsWith(this.model.recipe.split("-")[0])) ?? this.all.find(alike);
+    if (!artist) return [];
+    const { blob } = await picture(path("/sample", { model: artist.title, seed: 7, n: GIVEN }));
+    return cutOut(blob, GIVEN, size);
+  }
+
+  cell(canvas, number) {
+    const button = make("button", { type: "button", className: "cell", aria: { label: `Take picture ${number + 1}` } }, canvas);
+    button.addEventListener("click", async () => this.take(await blobOf(canvas)));
+    return button;
+  }
+
+  /** Asks for a picture's code, and shows both. */
+  async take(file) {
+    if (!file) return;
+    try {
+      const found = await json(path("/encode", { model: this.model.title }), { method: "POST", body: file });
+      const rebuilt = await picture(path("/reconstruct", { model: this.model.title, format: "png" }), { method: "POST", body: file });
+      const shown = await createImageBitmap(file).catch(() => createImageBitmap(rebuilt.blob));
+      showOn(find("code-picture"), shown);
+      this.show(found);
+      notice(this.line);
+    } catch (error) {
+      this.wrong(error);
+    }
+  }
+
+  show({ code, zeros }) {
+    Object.assign(this, { code, here: 0, out: new Set() });
+    const nought = Math.round(zeros * code.length);
+    find("code-told").textContent = nought
+      ? `${nought} of ${code.length} numbers are exactly 0: ${Math.round(100 * zeros)} %.`
+      : `${code.length} numbers, none of them exactly 0.`;
+    const most = Math.max(...code.map(Math.abs)) || 1;
+    this.bars.classList.toggle("upright", code.every((value) => value >= 0));
+    this.bars.replaceChildren(...code.map((value, index) => barOf(value, index, most)));
+    this.mark();
+  }
+
+  mark() {
+    for (const [index, bar] of [...this.bars.children].entries()) {
+      bar.setAttribute("aria-selected", !this.out.has(index));
+      bar.classList.toggle("here", index === this.here);
+    }
+    this.bars.setAttribute("aria-activedescendant", `bar-${this.here}`);
+    this.tellBar();
+    this.rebuild();
+  }
+
+  at(index) {
+    this.here = index;
+    this.tellBar();
+  }
+
+  tellBar() {
+    const value = this.code[this.here];
+    find("bar-told").textContent = value === undefined ? "" : `number ${this.here}: ${value.toPrecision(3)}`;
+  }
+
+  flip(index) {
+    this.here = index;
+    if (!this.out.delete(index)) this.out.add(index);
+    this.mark();
+  }
+
+  leaveOut(indices) {
+    this.out = new Set(indices);
+    this.mark();
+  }
+
+  kept() {
+    return this.code.map((value, index) => (this.out.has(index) ? 0 : value));
+  }
+
+  byHeight() {
+    return this.code.map((_, index) => index).sort((a, b) => Math.abs(this.code[b]) - Math.abs(this.code[a]));
+  }
+
+  /** Arrows go from bar to bar, with Ctrl to the next that is not 0; space and Enter leave one out. */
+  key(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const last = this.code.length - 1;
+    if (step) {
+      let next = this.here + step;
+      while (event.ctrlKey && this.code[next] === 0) next += step;
+      this.here = Math.min(last, Math.max(0, next));
+    } else if (event.key === "Home") this.here = 0;
+    else if (event.key === "End") this.here = last;
+    else if (event.key === " " || event.key === "Enter") return event.preventDefault() ?? this.flip(this.here);
+    else return;
+    event.preventDefault();
+    this.mark();
+  }
+
+  wrong(error) {
+    notice(this.line, told(error), true);
+  }
+}
+
+function barOf(value, index, most) {
+  const bar = make("i");
+  bar.style.height = `${(100 * Math.abs(value)) / most}%`;
+  const side = make("div", { className: "bar", id: `bar-${index}`, aria: { role: "option", label: `number ${index}: ${value.toPrecision(3)}` } }, bar);
+  side.dataset.index = index;
+  side.classList.toggle("below", value < 0);
+  return side;
+}
+
+const blobOf = (canvas) => new Promise((made) => canvas.toBlob(made, "image/png"));

@@ -1,0 +1,53 @@
+// Colours for grey photographs.
+import { Bench } from "./bench.js";
+import { find, make, notice } from "./dom.js";
+import { path, picture } from "./service.js";
+import { choices, named } from "./shelf.js";
+import { bytes, seconds } from "./words.js";
+
+const SAMPLES = {
+  title: "Or take one of these",
+  note: "CC0 photographs, whose colours we have taken away.",
+  folder: "grey/",
+  pictures: [
+    ["bridge.jpg", "Bridge", "Ryan Stone"],
+    ["mountain.jpg", "Mountain", "Sven Scheuermeier"],
+    ["cat.jpg", "Cat", "Stefan van der Walt"],
+    ["coffee.jpg", "Coffee", "Rachel Michetti"],
+  ],
+};
+
+export function open(models) {
+  const able = models.filter((model) => model.asks.includes("colorize"));
+  if (!able.length) {
+    const words = "No model that is loaded here can colour pictures. One of the recipe “colorize” on the shelf would be found when the service starts.";
+    const line = make("p", { className: "notice" });
+    find("colour").append(line);
+    notice(line, words);
+    return {};
+  }
+  const model = make("select", {}, ...choices(able));
+  model.value = (named(able, "colorize") ?? able[0]).title;
+  const task = {
+    verb: "colour",
+    samples: SAMPLES,
+    grey: true,
+    settings: () => ({ model: model.value }),
+    ask: (row, signal) => picture(path("/colorize", row.settings), { method: "POST", body: row.file, signal }),
+    shown: (row) => (model.value = row.settings.model),
+    facts: (row) => [
+      ["Model", row.result.headers.get("denoir-model") ?? ""],
+      ...(row.before ? [["Picture", `${row.before.width} × ${row.before.height}`]] : []),
+      ["Size", `${bytes(row.file.size)} → ${bytes(row.result.blob.size)}`],
+      ["Time", seconds(row.result.seconds)],
+    ],
+  };
+  const bench = new Bench(find("colour"), task);
+  bench.part("settings-side").append(make("label", {}, "Model", model));
+  model.addEventListener("change", () => bench.chosen && bench.redo(bench.chosen, task.settings()));
+  return {
+    visit(query) {
+      model.value = (named(able, query.get("model")) ?? { title: model.value }).title;
+    },
+  };
+}

@@ -1,0 +1,141 @@
+// Pictures that a VAE draws: a wall of them, the neighbours of one, the way between two, and a pad to walk on.
+import { between, way } from "./codes.js";
+import { find, make, notice } from "./dom.js";
+import { Pad } from "./pad.js";
+import { cutOut } from "./pictures.js";
+import { decoded, json, path } from "./service.js";
+import { choices, named } from "./shelf.js";
+import { Wall } from "./wall.js";
+import { told } from "./words.js";
+
+const NEIGHBOURS = 24;
+const NEAR = 0.25;
+const STEPS = 24;
+const SEEDS = 2 ** 31;
+const BESIDE = "(min-width: 1001px)";
+
+export function open(models) {
+  const able = models.filter((model) => model.size && ["sample", "decode"].every((one) => model.asks.includes(one)));
+  if (able.length) return new Dream(able);
+  notice(find("dream-notice"), "No model that is loaded here can draw pictures. A VAE on the shelf would be found when the service starts.");
+  find("dream-settings").hidden = find("dream").querySelector(".dream").hidden = true;
+  return {};
+}
+
+class Dream {
+  constructor(models) {
+    this.models = models;
+    this.form = find("dream-settings");
+    this.fields = this.form.elements;
+    this.line = find("dream-notice");
+    this.picked = [];
+    this.pad = new Pad((trouble) => notice(this.line, told(trouble), true));
+    this.wall = new Wall(find("wall"), find("more"), this.line, (number) => this.pick(number));
+    this.fields.model.append(...choices(models));
+    this.form.addEventListener("submit", (event) => event.preventDefault());
+    this.form.addEventListener("change", () => this.go());
+    this.fields.temperature.addEventListener("input", () => this.tell());
+    this.fields.another.addEventListener("click", () => {
+      this.fields.seed.value = Math.floor(Math.random() * SEEDS);
+      this.go();
+    });
+  }
+
+  /** Shows what the address says; what it doesn't say is chosen, and then stands there. */
+  visit(query) {
+    const model = named(this.models, query.get("model")) ?? named(this.models, "digits-vae") ?? this.models[0];
+    const seed = /^\d{1,18}$/.test(query.get("seed") ?? "") ? query.get("seed") : String(Math.floor(Math.random() * SEEDS));
+    const temperature = Math.min(2, Math.max(0, Number(query.get("temperature") ?? 1) || 0));
+    const state = `${model.title} ${seed} ${temperature}`;
+    this.fields.model.value = model.title;
+    this.fields.seed.value = seed;
+    this.fields.temperature.value = temperature;
+    this.tell();
+    this.picked = query.getAll("pick").map(Number).filter(Number.isInteger).slice(0, 2);
+    if (state !== this.state) {
+      Object.assign(this, { state, model, seed, temperature });
+      this.wall.show(model, seed, temperature).then(() => this.wall.mark(this.picked));
+    }
+    this.write();
+    this.follow();
+  }
+
+  tell() {
+    this.fields.told.value = Number(this.fields.temperature.value).toFixed(2);
+  }
+
+  /** Goes to where the settings are. */
+  go() {
+    if (!this.form.checkValidity() || !this.fields.seed.value) return;
+    const { model, seed, temperature } = this.fields;
+    location.hash = path("dream", { model: model.value, seed: seed.value, temperature: temperature.value });
+  }
+
+  /** Writes into the address what is shown, so that a link shows the same. */
+  write() {
+    const query = new URLSearchParams({ model: this.model.title, seed: this.seed, temperature: this.temperature });
+    for (const number of this.picked) query.append("pick", number);
+    history.replaceState(null, "", `#dream?${query}`);
+  }
+
+  pick(number) {
+    this.picked = this.picked.includes(number)
+      ? this.picked.filter((one) => one !== number)
+      : [...this.picked.slice(-1), number];
+    this.write();
+    this.follow();
+    if (!matchMedia(BESIDE).matches) find("near-title").scrollIntoView({ behavior: "smooth", block: "nearest" });
+  }
+
+  /** Shows what belongs to what was picked. */
+  async follow() {
+    this.wall.mark(this.picked);
+    this.controller?.abort();
+    this.controller = new AbortController();
+    const { signal } = this.controller;
+    try {
+      const codes = await Promise.all(this.picked.map((number) => this.code(number, signal)));
+      const start = codes.at(-1) ?? (await this.code(0, signal));
+      await Promise.all([this.pad.from(this.model, start, signal), this.around(codes, signal)]);
+    } catch (error) {
+      if (!signal.aborted) notice(this.line, told(error), true);
+    }
+  }
+
+  /** The code of one of the wall's pictures. */
+  async code(number, signal) {
+    return (await this.codes(number, 1, signal))[0];
+  }
+
+  async codes(first, n, signal) {
+    const query = { model: this.model.title, seed: this.seed, temperature: this.temperature, first, n };
+    return (await json(path("/codes", query), { signal })).codes;
+  }
+
+  /** Neighbours of one, the way between two, nothing of none. */
+  async around(codes, signal) {
+    const [a, b] = codes;
+    const titles = ["Neighbours", `Around sample ${this.picked[0]}`, `From ${this.picked[0]} to ${this.picked[1]}`];
+    find("near-title").textContent = titles[codes.length];
+    find("near-hint").hidden = codes.length > 0;
+    if (!a) return find("near").replaceChildren();
+    const shown = b ? way(a, b, STEPS) : await this.neighbours(a, signal);
+    const { blob } = await decoded(this.model.title, shown, signal);
+    const cells = await cutOut(blob, shown.length, this.model.size);
+    if (!signal.aborted) find("near").replaceChildren(...cells.map((canvas, place) => this.near(canvas, shown[place], place)));
+  }
+
+  /** A part of the way from a code to each of others that are drawn alike: so they are as likely as it is. */
+  async neighbours(code, signal) {
+    const others = await this.codes(2 ** 31, NEIGHBOURS - 1, signal);
+    return [code, ...others.map((other) => between(code, other, NEAR))];
+  }
+
+  near(canvas, code, place) {
+    const [height, width] = this.model.size;
+    const button = make("button", { type: "button", className: "cell", aria: { label: `Walk from picture ${place + 1}` } }, canvas);
+    button.style.setProperty("--shape", `${width} / ${height}`);
+    button.addEventListener("click", () => this.pad.from(this.model, code, this.controller.signal));
+    return button;
+  }
+}

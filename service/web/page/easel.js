@@ -1,0 +1,55 @@
+// Paper to draw a picture on, white on black as the digits are that models are taught with.
+import { find } from "./dom.js";
+
+const LINE = 22;
+
+export class Easel {
+  constructor() {
+    this.dialog = find("easel");
+    this.canvas = this.dialog.querySelector("canvas");
+    this.context = this.canvas.getContext("2d");
+  }
+
+  /** Resolves to the drawing as a file, or to nothing. */
+  async drawn() {
+    const over = new AbortController();
+    const { signal } = over;
+    this.clear();
+    this.canvas.addEventListener("pointerdown", (event) => this.begin(event), { signal });
+    this.canvas.addEventListener("pointermove", (event) => this.draw(event), { signal });
+    this.dialog.querySelector("[name=clear]").addEventListener("click", () => this.clear(), { signal });
+    this.dialog.returnValue = "";
+    this.dialog.showModal();
+    await new Promise((closed) => this.dialog.addEventListener("close", closed, { once: true }));
+    over.abort();
+    if (this.dialog.returnValue !== "use") return null;
+    return new Promise((made) => this.canvas.toBlob(made, "image/png"));
+  }
+
+  clear() {
+    this.context.fillStyle = "#000";
+    this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
+  }
+
+  at({ offsetX, offsetY }) {
+    const share = this.canvas.width / this.canvas.clientWidth;
+    return [offsetX * share, offsetY * share];
+  }
+
+  begin(event) {
+    this.canvas.setPointerCapture(event.pointerId);
+    this.from = this.at(event);
+    this.draw(event);
+  }
+
+  draw(event) {
+    if (!event.buttons) return;
+    const to = this.at(event);
+    Object.assign(this.context, { strokeStyle: "#fff", lineWidth: LINE, lineCap: "round" });
+    this.context.beginPath();
+    this.context.moveTo(...this.from);
+    this.context.lineTo(to[0] + 0.01, to[1]);
+    this.context.stroke();
+    this.from = to;
+  }
+}

@@ -1,0 +1,54 @@
+// What is said: sizes, times, and what to do about what went wrong.
+
+export function bytes(count) {
+  if (count < 1000) return `${count} bytes`;
+  return count < 1e6 ? `${Math.round(count / 1000)} kB` : `${(count / 1e6).toFixed(1)} MB`;
+}
+
+export function seconds(count) {
+  if (count < 10) return `${count.toFixed(1)} s`;
+  return count < 90 ? `${Math.round(count)} s` : `${Math.round(count / 60)} min`;
+}
+
+const megapixels = (count) => `${Math.round(count / 1e5) / 10} megapixels`;
+
+/** By the slug of the problem: a sentence, made of the problem. */
+const SENTENCES = {
+  gone: () => "The service does not answer. See whether it runs, then try again.",
+  "cut-off": () => "The service ended before it was done. Try again.",
+  unauthorized: () => "The service asks for a key. Try again to enter one.",
+  "too-many-requests": (it) => `Your key has asked as often as it may. ${again(it)}`,
+  overloaded: (it) => `The service is busy. ${again(it)}`,
+  "too-many-connections": (it) => `The service is busy. ${again(it)}`,
+  "out-of-memory": (it) => `The service has no memory left for this one now. ${again(it)}`,
+  "shutting-down": () => "The service is stopping. Try again when it runs.",
+  "not-ready": () => "The service is starting. Try again in a moment.",
+  deadline: () => "It took longer than the service lets an answer take. Try a smaller picture, or at a quieter time.",
+  "upload-too-slow": () => "It was sent too slowly, or not at all. Try again on a better connection.",
+  "unsupported-format": () => "This is no picture that can be read here. Take PNG, JPEG, WebP, BMP, TIFF, GIF or AVIF.",
+  "unsupported-depth": () => "Its kind of pixels can't be read here. Save it with 8 or 16 bits a channel.",
+  "damaged-image": () => "The file is damaged or was cut short. Take another copy of it.",
+  "empty-upload": () => "The file is empty. Take another copy of it.",
+  animated: () => "It moves, or has several pages. Save the one picture that you want.",
+  "image-too-large": (it) =>
+    `It has ${megapixels(it.width * it.height)}, and the service takes ${megapixels(it.max_pixels)}. Make it smaller.`,
+  "upload-too-large": (it) => `The file is larger than the ${bytes(it.max_bytes)} that the service takes. Make it smaller.`,
+  "wrong-size": (it) => `This model takes pictures of ${it.width} × ${it.height} alone. Choose another model.`,
+  "cannot-fit": (it) => `${sentence(it.detail)} Take another picture.`,
+  "wrong-model": (it) => `${sentence(it.detail)} Choose another model.`,
+  "unknown-model": () => "The service has no such model any more. Load this page again.",
+  "not-finite": () => "The model has no answer to this. Try another noise level, or another model.",
+  "internal-error": (it) => `Something went wrong in the service. Its log has it under ${it.instance}. Try again.`,
+};
+
+const again = (it) => (it.after ? `It has room in about ${seconds(it.after)}.` : "Try again in a moment.");
+
+const sentence = (words) => `${words.charAt(0).toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
+
+/** What to tell of a Trouble. */
+export function told(trouble) {
+  const said = SENTENCES[trouble.slug];
+  if (said) return said({ ...trouble.problem, after: trouble.after });
+  if (trouble.problem?.detail) return `${sentence(trouble.problem.detail)} Try again, or try another picture.`;
+  return "That did not work. Try again.";
+}

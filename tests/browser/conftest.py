@@ -1,0 +1,140 @@
+"""The page in a real browser: Chromium, a server of small untrained models, one of those that ship, and pages that
+tell what went wrong on them.
+
+Everything here is slow in parts: fixtures live as long as a module, as Playwright's loop must not outlive the tests
+that use it.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from conftest import TINY, stocked
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+from serving import Server, started
+
+from models.colorizer import ColorizerConfig
+
+PATIENCE = 60_000
+"""Milliseconds that the page may take, on a machine that is busy."""
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+QUIET += ["--disable-sync", "--no-first-run"]
+SHIPPED = "from service import cli; cli.main()"
+SMALL = {name: TINY[name] for name in ("tiny-photo", "tiny-vae")}
+FAMILY = TINY | {
+    "colorize": ("colorize", ColorizerConfig(side=32, widths=(4, 8), bins=5)),
+    # "tiny-sparse": ("sparse", SparseConfig(height=12, width=10, widths=(4, 8), code=20)),
+}
+WIDTHS = (360, 820, 1440)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+def chromium() -> str | None:
+    """The system's, installed where that is allowed."""
+    if found := next(filter(None, map(shutil.which, NAMES)), None):
+        return found
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        for words in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
+            subprocess.run(["apt-get", "-qq", *words], capture_output=True, timeout=600, check=False)
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    path = chromium()
+    if path is None:
+        pytest.skip("there is no Chromium, and it can't be installed here: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory, graphs: Path) -> Iterator[Server]:
+    """A server of two small untrained models."""
+    shelf = stocked(tmp_path_factory.mktemp("small"), SMALL)
+    with started(shelf, DENOIR_CACHE=str(graphs), DENOIR_MAX_PIXELS="400000") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory: pytest.TempPathFactory, graphs: Path) -> Iterator[Server]:
+    """A server of small untrained models for all that the page can ask."""
+    with started(stocked(tmp_path_factory.mktemp("family"), FAMILY), DENOIR_CACHE=str(graphs)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the models that ship."""
+    with started(tmp_path_factory.mktemp("empty shelf"), SHIPPED) as server:
+        yield server
+
+
+@dataclass
+class Visit:
+    """A page, and what it should not have done."""
+
+    page: Page
+    url: str
+    errors: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+    refusals: bool = False
+    """Whether answers that are errors are expected: the browser writes each of them to its console."""
+
+    def open(self, place: str = "") -> Page:
+        self.page.goto(f"{self.url}/{place}")
+        return self.page
+
+    def heard(self, kind: str, text: str) -> None:
+        if kind == "error" and not (self.refusals and text.startswith("Failed to load resource")):
+            self.errors.append(text)
+
+    def asked(self, request: Request) -> None:
+        if urlsplit(request.url).scheme not in ("blob", "data") and not request.url.startswith(self.url + "/"):
+            self.elsewhere.append(request.url)
+
+
+@contextmanager
+def visiting(
+    browser: Browser, url: str, width: int = 1280, height: int = 900, scheme: str = "light", refusals: bool = False
+) -> Iterator[Visit]:
+    """A new visitor, who in the end must have seen no error, and have been sent to nobody else."""
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+    context.set_default_timeout(PATIENCE)
+    visit = Visit(context.new_page(), url, refusals=refusals)
+    visit.page.on("console", lambda said: visit.heard(said.type, said.text))
+    visit.page.on("pageerror", lambda error: visit.errors.append(str(error)))
+    context.on("request", visit.asked)
+    yield visit
+    context.close()
+    assert visit.errors == []
+    assert visit.elsewhere == []
+
+
+@pytest.fixture
+def visit(browser: Browser, small: Server) -> Iterator[Visit]:
+    """A visitor of the small server."""
+    with visiting(browser, small.url) as visit:
+        yield visit
+
+
+@pytest.fixture
+def refused(browser: Browser, small: Server) -> Iterator[Visit]:
+    """A visitor of the small server, who will be refused something."""
+    with visiting(browser, small.url, refusals=True) as visit:
+        yield visit

@@ -1,0 +1,189 @@
+"""The first view: pictures brought, cleaned, looked at and taken away, with small untrained models."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from answers import encoded
+from conftest import SAMPLES, scene
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from .conftest import Visit
+
+GREY = encoded(scene(90, 120, 3))
+
+
+def file(name: str, data: bytes, kind: str = "image/png") -> dict[str, object]:
+    return {"name": name, "mimeType": kind, "buffer": data}
+
+
+def choose(page: Page, *files: dict[str, object]) -> None:
+    page.locator("#clean input[type=file]").set_input_files(list(files))  # type: ignore[arg-type]
+
+
+def words(page: Page, name: str) -> str:
+    return page.locator("#clean .file", has_text=name).locator(".words").inner_text()
+
+
+def test_a_sample_is_clean_after_one_click(visit: Visit):
+    page = visit.open()
+    page.get_by_role("button", name="Cat").click()
+    with page.expect_download() as download:
+        page.locator("#clean aside").get_by_role("link", name="Download").click()
+    with Image.open(download.value.path()) as clean:
+        assert (clean.format, clean.size) == ("JPEG", (451, 300))
+    assert download.value.suggested_filename == "cat-clean.jpg"
+    facts = page.locator("#clean .facts").inner_text()
+    assert "tiny-photo@1" in facts
+    assert "451 \u00d7 300" in facts
+    assert "Noise found" in facts
+
+
+def test_what_is_no_picture_is_told_so_beside_it_and_the_others_go_on(refused: Visit):
+    page = refused.open()
+    large = encoded(np.zeros((700, 700, 3), np.uint8))
+    text, cut = file("letter.png", b"Dear Sir"), file("cut.png", GREY[:-200])
+    choose(page, text, cut, file("good.png", GREY), file("large.png", large))
+    good = page.locator("#clean .file", has_text="good.png")
+    expect(good.get_by_role("link", name="Download")).to_be_visible()
+    for name, said in (
+        ("letter", "no picture"),
+        ("cut", "damaged"),
+        ("large", "0.5 megapixels, and the service takes 0.4"),
+    ):
+        row = page.locator("#clean .file", has_text=name)
+        expect(row.locator(".words")).to_contain_text(said)
+        expect(row.get_by_role("button", name="Try again")).to_be_visible()
+    assert not page.locator("#clean .file.bad", has_text="good.png").count()
+
+
+@pytest.mark.slow
+def test_a_level_is_told_instead_of_found_and_back(visit: Visit):
+    page = visit.open()
+    choose(page, file("a.png", GREY))
+    panel, facts = page.locator("#clean aside"), page.locator("#clean .facts")
+    expect(facts).to_contain_text("Noise found")
+    with page.expect_request(lambda request: "sigma=30" in request.url):
+        panel.get_by_label("Noise level").fill("30")
+    expect(facts).to_contain_text("Noise told")
+    expect(facts).to_contain_text("30.0")
+    panel.get_by_role("button", name="Use the level found").click()
+    expect(facts).to_contain_text("Noise found")
+
+
+@pytest.mark.slow
+def test_strength_model_and_format_are_asked_for(visit: Visit):
+    page = visit.open()
+    choose(page, file("a.png", GREY))
+    panel = page.locator("#clean aside")
+    expect(panel.get_by_role("link", name="Download")).to_be_visible()
+    with page.expect_request(lambda request: "strength=0.5" in request.url):
+        panel.get_by_label("Strength").fill("0.5")
+    with page.expect_request(lambda request: "format=webp" in request.url):
+        panel.get_by_label("Format").select_option("webp")
+    expect(panel.get_by_role("link", name="Download")).to_have_attribute("download", "a-clean.webp")
+
+
+@pytest.mark.slow
+def test_a_picture_that_the_browser_cant_read_is_shown_all_the_same(visit: Visit):
+    page = visit.open()
+    choose(page, file("scan.tif", encoded(scene(40, 60, 1), "tiff"), "image/tiff"))
+    expect(page.locator("#clean .facts")).to_contain_text("60 \u00d7 40")
+    expect(page.locator("#clean .stage")).to_have_class("stage whole")
+
+
+@pytest.fixture
+def pixels(visit: Visit) -> Page:
+    """Looks at single pixels of a picture whose every one differs from its neighbours."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    page = visit.open()
+    choose(page, file("noise.png", encoded(noise)))
+    page.wait_for_selector("#clean .stage.whole")
+    page.get_by_role("button", name="Pixels").click()
+    expect(page.get_by_label("Zoom", exact=True).last).to_have_text("1600 %")
+    return page
+
+
+def seen(page: Page) -> np.ndarray:
+    """What is drawn of the picture, `h w 3`."""
+    box = page.locator("#clean .view canvas").bounding_box()
+    assert box
+    with Image.open(io.BytesIO(page.screenshot(clip=box))) as shot:  # type: ignore[arg-type]
+        return np.asarray(shot.convert("RGB"))
+
+
+def edges(line: np.ndarray) -> set[int]:
+    """Where a line of pixels `w 3` changes, modulo the 16 that one is wide."""
+    return {int(at + 1) % 16 for at in np.flatnonzero(np.abs(np.diff(line.astype(int), axis=0)).sum(1) > 30)}
+
+
+def test_both_sides_show_the_same_pixels_and_move_together(pixels: Page):
+    def halves() -> tuple[set[int], set[int]]:
+        picture = seen(pixels)
+        row, middle = picture[picture.shape[0] * 3 // 4], picture.shape[1] // 2
+        return edges(row[: middle - 40]), {(one + middle + 40) % 16 for one in edges(row[middle + 40 :])}
+
+    before, after = halves()
+    assert len(before) == 1, "squares of 16, sharp at their edges"
+    assert after <= before
+    pixels.locator("#clean .view").focus()
+    pixels.keyboard.press("ArrowRight")
+    moved, moved_after = halves()
+    assert len(moved) == 1
+    assert moved_after <= moved
+
+
+@pytest.mark.slow
+def test_the_divider_is_moved_by_pointer_and_by_keys(visit: Visit):
+    page = visit.open()
+    page.get_by_role("button", name="Rocket").click()
+    divider = page.get_by_role("slider", name="Before and after")
+    expect(divider).to_have_attribute("aria-valuenow", "50")
+    divider.press("ArrowLeft")
+    expect(divider).to_have_attribute("aria-valuenow", "45")
+    divider.press("End")
+    expect(divider).to_have_attribute("aria-valuenow", "100")
+    box = page.locator("#clean .view").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.up()
+    expect(divider).to_have_attribute("aria-valuenow", "50")
+
+
+@pytest.mark.slow
+def test_a_dropped_and_a_pasted_picture(visit: Visit):
+    page = visit.open()
+    page.wait_for_selector("#clean .samples img")
+    bring = """([kind, bytes]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(bytes)], `${kind}.png`, {type: "image/png"}));
+        const event = kind === "drop"
+            ? new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true})
+            : new ClipboardEvent("paste", {clipboardData: data, bubbles: true});
+        document.body.dispatchEvent(event);
+    }"""
+    for kind in ("drop", "paste"):
+        page.evaluate(bring, [kind, list(GREY)])
+        expect(page.locator("#clean .file", has_text=kind).get_by_role("link", name="Download")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_rows_are_chosen_and_removed(visit: Visit):
+    page = visit.open()
+    choose(page, file("one.png", GREY), file("two.png", encoded(scene(50, 70, 5))))
+    page.get_by_role("button", name="two.png", exact=True).click()
+    expect(page.locator("#clean .facts")).to_contain_text("70 \u00d7 50")
+    page.get_by_role("button", name="Remove two.png").click()
+    expect(page.locator("#clean .facts")).to_contain_text("120 \u00d7 90")
+    page.get_by_role("button", name="Remove one.png").click()
+    expect(page.locator("#clean .work")).to_be_hidden()
+    expect(page.get_by_text("Or take one of these").first).to_be_visible()
+
+
+def test_the_samples_are_those_that_are_credited():
+    credits = (SAMPLES / "README.md").read_text()
+    there = {path.name for path in (Path(__file__).parents[2] / "service" / "web" / "samples").rglob("*.jpg")}
+    assert {name for name in there if f"`{name}`" not in credits} == set()

@@ -1,0 +1,164 @@
+"""The view of a VAE: its wall, what is around one of its pictures, the way between two, the pad, the address."""
+
+import json
+
+import pytest
+from playwright.sync_api import Page, Request, Route, expect
+
+from .conftest import Visit
+
+PLACE = "#dream?model=tiny-vae&seed=7&temperature=1"
+CONTENTS = "cells => cells.map((cell) => cell.querySelector('canvas').toDataURL())"
+
+
+def cells(page: Page, host: str, count: int) -> list[str]:
+    """What the first pictures of a wall show, when there are so many."""
+    expect(page.locator(f"#{host} .cell").nth(count - 1)).to_be_attached()
+    return page.locator(f"#{host} .cell").evaluate_all(CONTENTS)[:count]
+
+
+def test_an_address_shows_the_same_pictures_to_everybody(visit: Visit):
+    first = cells(visit.open(PLACE), "wall", 48)
+    assert len(set(first)) == 48
+    visit.page.goto("about:blank")
+    assert cells(visit.open(PLACE), "wall", 48) == first
+
+
+@pytest.mark.slow
+def test_another_seed_stands_in_the_address_and_has_other_pictures(visit: Visit):
+    page = visit.open("#dream?model=tiny-vae")
+    first = cells(page, "wall", 48)
+    address = page.url
+    assert "seed=" in address
+    page.get_by_role("button", name="Another seed").click()
+    expect(page).not_to_have_url(address)
+    page.wait_for_function("before => document.querySelector('#wall canvas')?.toDataURL() !== before", arg=first[0])
+    assert cells(page, "wall", 48)[0] != first[0]
+    page.go_back()
+    page.wait_for_function("before => document.querySelector('#wall canvas')?.toDataURL() === before", arg=first[0])
+
+
+@pytest.mark.slow
+def test_the_wall_grows_as_it_is_scrolled_by_pictures_that_go_on(visit: Visit):
+    page = visit.open(PLACE)
+    cells(page, "wall", 48)
+    before = page.locator("#wall .cell").count()
+    page.get_by_role("button", name="More").scroll_into_view_if_needed()
+    shown = cells(page, "wall", before + 48)
+    assert len(set(shown)) == len(shown), "none comes twice"
+
+
+def test_one_has_neighbours_and_two_have_a_way_between_them(visit: Visit):
+    page = visit.open(PLACE)
+    wall = cells(page, "wall", 48)
+    page.get_by_role("button", name="Sample 3", exact=True).click()
+    expect(page.get_by_role("heading", name="Around sample 3")).to_be_visible()
+    near = cells(page, "near", 24)
+    assert near[0] == wall[3]
+    assert len(set(near)) == 24
+    page.get_by_role("button", name="Sample 5", exact=True).click()
+    expect(page.get_by_role("heading", name="From 3 to 5")).to_be_visible()
+    page.wait_for_function(
+        "last => document.querySelector('#near .cell:last-child canvas').toDataURL() === last", arg=wall[5]
+    )
+    assert cells(page, "near", 24)[0] == wall[3]
+    page.get_by_role("button", name="Sample 3", exact=True).click()
+    expect(page.get_by_role("heading", name="Around sample 5")).to_be_visible()
+    assert "pick=5" in page.url
+
+
+@pytest.mark.slow
+def test_the_way_is_that_of_the_service(visit: Visit):
+    """By its own words: /interpolate of two seeds, and the page's of the same two codes."""
+    page = visit.open(PLACE)
+    differences = page.evaluate(
+        """async () => {
+            const {way} = await import("/static/page/codes.js");
+            const {json, decoded} = await import("/static/page/service.js");
+            const code = async (seed) => (await json(`/codes?model=tiny-vae&n=1&seed=${seed}`)).codes[0];
+            const codes = way(await code(3), await code(4), 5);
+            const levels = async (blob) => {
+                const bitmap = await createImageBitmap(blob);
+                const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+                context.drawImage(bitmap, 0, 0);
+                return context.getImageData(0, 0, bitmap.width, bitmap.height).data;
+            };
+            const ours = await levels((await decoded("tiny-vae", codes)).blob);
+            const theirs = await levels(await (await fetch("/interpolate?model=tiny-vae&from=3&to=4&steps=5")).blob());
+            return Array.from(ours, (level, place) => Math.abs(level - theirs[place]));
+        }"""
+    )
+    assert max(differences) <= 1
+    assert len(differences) > 1000
+
+
+@pytest.mark.slow
+def test_the_pad_moves_two_numbers_of_a_code_by_pointer_and_by_sliders(visit: Visit):
+    page = visit.open(PLACE)
+    cells(page, "wall", 48)
+    page.wait_for_load_state("networkidle")
+    home = page.request.get(f"{visit.url}/codes?model=tiny-vae&seed=7&n=1").json()["codes"][0]
+    across, down = (int(page.locator(f"#pad-{axis}-number").input_value()) for axis in ("across", "down"))
+    box = page.locator("#pad-field").bounding_box()
+    assert box
+
+    def moved(request: Request) -> dict[int, float]:
+        code = json.loads(request.post_data or "{}")["code"]
+        return {at: code[at] - home[at] for at in range(len(home)) if code[at] != home[at]}
+
+    with page.expect_request("**/decode") as asked:
+        page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] * 0.25)
+    assert moved(asked.value) == pytest.approx({across: 1.5, down: -1.5}, abs=0.1)
+    with page.expect_request("**/decode") as asked:
+        page.get_by_label("How far down").fill("2.5")
+    assert moved(asked.value) == pytest.approx({across: 1.5, down: 2.5}, abs=0.1)
+    expect(page.locator("#pad-picture")).to_have_attribute("width", "10")
+
+
+@pytest.mark.slow
+def test_of_the_codes_that_wait_only_the_latest_is_asked_for(visit: Visit):
+    """And an answer that has been overtaken is not shown after a later one."""
+    page = visit.open("#models")
+    held: list[Route] = []
+    page.route("**/decode", lambda route: held.append(route))
+    page.evaluate(
+        """async () => {
+            const {Walk} = await import("/static/page/walk.js");
+            window.shown = [];
+            window.walk = new Walk((bitmap) => window.shown.push(bitmap.width), () => window.shown.push("wrong"));
+            for (let step = 1; step <= 50; step += 1) window.walk.to("any", [step]);
+        }"""
+    )
+    page.wait_for_timeout(300)
+    asked = [json.loads(route.request.post_data or "{}")["code"][0] for route in held]
+    assert asked == [1, 2, 3, 4], "a few are on their way, and the others wait"
+
+    def answer(route: Route, width: int) -> None:
+        grid = f"/sample?model=tiny-vae&n={width}&seed=1"
+        route.fulfill(response=page.request.get(f"{visit.url}{grid}"))
+
+    widths = {n: 14 if n == 1 else 26 for n in (1, 2)}
+    answer(held[2], 2)
+    page.wait_for_function("() => window.shown.length === 1")
+    answer(held[0], 1)
+    page.wait_for_function("() => window.walk.dropped === 46")
+    assert page.evaluate("window.shown") == [widths[2]]
+    page.wait_for_timeout(300)
+    later = [json.loads(route.request.post_data or "{}")["code"][0] for route in held[4:]]
+    assert later == [50]
+    for route in (held[1], held[3], *held[4:]):
+        answer(route, 1)
+
+
+@pytest.mark.slow
+def test_drifting_goes_on_by_itself_until_it_is_told_not_to(visit: Visit):
+    page = visit.open(PLACE)
+    cells(page, "wall", 48)
+    drift = page.get_by_role("button", name="Drift")
+    drift.click()
+    expect(drift).to_have_attribute("aria-pressed", "true")
+    before = page.get_by_label("How far across").input_value()
+    page.wait_for_function("before => document.getElementById('pad-across').value !== before", arg=before)
+    page.get_by_role("button", name="Back to the middle").click()
+    expect(drift).to_have_attribute("aria-pressed", "false")
+    expect(page.get_by_label("How far across")).to_have_value("0")

@@ -1,0 +1,190 @@
+"""The page as a whole: for who sees it and who doesn't, by keyboard alone, with a key, on a narrow screen."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from answers import encoded
+from axe_playwright_python.sync_playwright import Axe
+from conftest import scene, stocked
+from playwright.sync_api import Browser, Page, expect
+from serving import Server, started
+
+from .conftest import SMALL, WIDTHS, Visit, visiting
+
+VIEWS = ("clean", "dream", "colour", "code", "models", "credits")
+KEY = "a-key-of-sixteen-letters"
+WIRE = 150_000
+
+
+def findings(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:150]}" for one in found]
+
+
+def overflow(page: Page) -> int:
+    return page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+def with_work(page: Page) -> None:
+    """Brings a picture and waits till it is clean."""
+    good, bad = encoded(scene(90, 120, 3)), b"no picture"
+    files = [
+        {"name": f"{name}.png", "mimeType": "image/png", "buffer": data} for name, data in (("a", good), ("b", bad))
+    ]
+    page.locator("#clean input[type=file]").set_input_files(files)  # type: ignore[arg-type]
+    page.wait_for_selector("#clean .stage.whole")
+    page.wait_for_selector("#clean .file.bad")
+
+
+def test_axe_finds_nothing_and_nothing_sticks_out(refused: Visit):
+    page = refused.open()
+    with_work(page)
+    for view in VIEWS:
+        page.evaluate("view => (location.hash = view)", view)
+        page.locator(f"#{view}-title").wait_for()
+        page.wait_for_load_state("networkidle")
+        assert findings(page) == [], view
+        assert overflow(page) <= 0, view
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_axe_finds_nothing_with_all_there_is_to_see(browser: Browser, real: Server, scheme: str, width: int):
+    with visiting(browser, real.url, width, scheme=scheme, refusals=True) as visit:
+        page = visit.open()
+        with_work(page)
+        assert findings(page) == []
+        assert overflow(page) <= 0
+        page = visit.open("#dream?model=digits-vae&seed=7&pick=3&pick=5")
+        page.wait_for_selector("#near .cell")
+        assert findings(page) == []
+        assert overflow(page) <= 0
+        page = visit.open("#code")
+        page.wait_for_selector("#bars .bar")
+        assert findings(page) == []
+        assert overflow(page) <= 0
+        page = visit.open("#models")
+        for summary in page.locator(".model summary").all():
+            summary.click()
+        expect(page.locator(".card img")).to_have_count(page.locator(".model").count())
+        assert findings(page) == []
+        assert overflow(page) <= 0
+
+
+def test_it_is_light(browser: Browser, small: Server):
+    sizes: list[int] = []
+    with visiting(browser, small.url) as visit:
+        visit.page.on(
+            "response", lambda answer: sizes.append(len(answer.body())) if told_as_text(answer.headers) else None
+        )
+        page = visit.open()
+        for view in VIEWS:
+            page.evaluate("view => (location.hash = view)", view)
+            page.wait_for_load_state("networkidle")
+    assert 50_000 < sum(sizes) < WIRE
+
+
+def told_as_text(headers: dict[str, str]) -> bool:
+    return not headers["content-type"].startswith("image/")
+
+
+def until_focused(page: Page, name: str, most: int = 60) -> None:
+    """Goes on by Tab to what is called so."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if (
+            page.evaluate("() => document.activeElement.getAttribute('aria-label') || document.activeElement.innerText")
+            == name
+        ):
+            return
+    raise AssertionError(f"{name} is not reached by Tab")
+
+
+def test_a_sample_is_cleaned_looked_at_and_taken_by_keyboard_alone(visit: Visit):
+    page = visit.open()
+    page.wait_for_selector("#clean .samples img")
+    until_focused(page, "Coffee, a photograph by Rachel Michetti")
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_have_text("coffee.jpg is done")
+    page.locator("body").press("Control+Home")
+    page.evaluate("() => document.activeElement.blur()")
+    until_focused(page, "Before and after")
+    page.keyboard.press("Home")
+    expect(page.get_by_role("slider", name="Before and after")).to_have_attribute("aria-valuenow", "0")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("+")
+    expect(page.locator("#clean .view")).to_have_class("view near")
+    page.keyboard.press("0")
+    expect(page.locator("#clean .view")).to_have_class("view")
+    until_focused(page, "Download")
+    with page.expect_download():
+        page.keyboard.press("Enter")
+    until_focused(page, "Remove coffee.jpg")
+    page.keyboard.press("Enter")
+    expect(page.locator("#clean .rows")).to_be_hidden()
+    assert page.evaluate("() => document.activeElement.type") == "file"
+
+
+@pytest.mark.slow
+def test_the_other_views_are_reached_by_keyboard(visit: Visit):
+    page = visit.open("#dream?model=tiny-vae&seed=7")
+    page.wait_for_selector("#wall .cell")
+    until_focused(page, "Sample 0")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Around sample 0")).to_be_visible()
+    until_focused(page, "Sample 1")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("heading", name="From 0 to 1")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_who_comes_to_another_view_is_taken_to_its_heading(visit: Visit):
+    page = visit.open()
+    page.get_by_role("link", name="Models", exact=True).click()
+    assert page.evaluate("() => document.activeElement.id") == "models-title"
+    assert page.title() == "Models · denoir"
+    expect(page.locator("nav [aria-current]")).to_have_text("Models")
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory, graphs: Path) -> Iterator[Server]:
+    """A server that asks for a key."""
+    shelf = stocked(tmp_path_factory.mktemp("locked"), SMALL)
+    with started(shelf, DENOIR_CACHE=str(graphs), DENOIR_API_KEYS=KEY) as server:
+        yield server
+
+
+@pytest.mark.slow
+def test_a_key_is_asked_for_once_and_sent_with_all(browser: Browser, locked: Server):
+    with visiting(browser, locked.url, refusals=True) as visit:
+        page = visit.open()
+        dialog = page.get_by_role("dialog", name="A key, please")
+        dialog.get_by_label("Key").fill("a-wrong-one-of-sixteen")
+        dialog.get_by_role("button", name="Use it").click()
+        expect(dialog).to_contain_text("does not know that key")
+        assert findings(page) == []
+        dialog.get_by_label("Key").fill(KEY)
+        dialog.get_by_role("button", name="Use it").click()
+        expect(dialog).to_be_hidden()
+        with_work(page)
+        page.evaluate("() => (location.hash = 'dream?seed=3')")
+        page.wait_for_selector("#wall .cell")
+        page.reload()
+        page.wait_for_selector("#wall .cell")
+        expect(dialog).to_be_hidden()
+        assert page.evaluate("() => [localStorage.length, document.cookie]") == [0, ""]
+
+
+@pytest.mark.slow
+def test_who_has_no_key_is_told_what_to_do(browser: Browser, locked: Server):
+    with visiting(browser, locked.url, refusals=True) as visit:
+        page = visit.open()
+        page.get_by_role("dialog").get_by_role("button", name="Not now").click()
+        expect(page.get_by_role("alert")).to_contain_text("asks for a key")
+        page.get_by_role("alert").get_by_role("button", name="Try again").click()
+        page.get_by_role("dialog").get_by_label("Key").fill(KEY)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#clean .samples img")
+        expect(page.get_by_role("alert")).to_be_hidden()

@@ -1,0 +1,111 @@
+"""Colour, Code and Models, and what the page says where there is no model for a view; with small untrained models."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from answers import encoded
+from conftest import scene
+from playwright.sync_api import Browser, expect
+from serving import Server
+
+from .conftest import Visit, visiting
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def all_of_them(browser: Browser, family: Server) -> Iterator[Visit]:
+    """A visitor of a server that can be asked everything."""
+    with visiting(browser, family.url, refusals=True) as visit:
+        yield visit
+
+
+def test_a_grey_picture_gets_colours(all_of_them: Visit):
+    page = all_of_them.open("#colour")
+    page.get_by_role("button", name="Mountain").click()
+    expect(page.locator("#colour .facts")).to_contain_text("480 × 300")
+    with page.expect_download() as download:
+        page.locator("#colour aside").get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == "mountain-colour.jpg"
+
+
+def test_a_picture_that_has_colours_is_shown_without_them_before(all_of_them: Visit):
+    page = all_of_them.open("#colour")
+    red = encoded(np.full((60, 60, 3), (200, 30, 30), np.uint8))
+    files = [{"name": "red.png", "mimeType": "image/png", "buffer": red}]
+    page.locator("#colour input[type=file]").set_input_files(files)  # type: ignore[arg-type]
+    page.wait_for_selector("#colour .stage.whole")
+    left = page.locator("#colour .view canvas").evaluate(
+        "canvas => [...canvas.getContext('2d').getImageData(canvas.width * 0.45, canvas.height / 2, 1, 1).data]"
+    )
+    grey = round(0.299 * 200 + 0.587 * 30 + 0.114 * 30)
+    assert max(left[:3]) - min(left[:3]) <= 1
+    assert abs(left[0] - grey) <= 2
+
+
+def test_a_code_is_bars_that_can_be_left_out(all_of_them: Visit):
+    page = all_of_them.open("#code?model=tiny-sparse")
+    bars = page.get_by_role("listbox", name="The code")
+    picture = encoded(scene(12, 10, 2))
+    page.locator("#code-settings input[type=file]").set_input_files(
+        [{"name": "a.png", "mimeType": "image/png", "buffer": picture}]  # type: ignore[arg-type]
+    )
+    expect(bars.get_by_role("option")).to_have_count(20)
+    code = page.request.post(f"{all_of_them.url}/encode?model=tiny-sparse", data=picture).json()["code"]
+    expect(page.locator("#code-told")).to_contain_text("20 numbers")
+
+    with page.expect_request("**/decode") as asked:
+        bars.get_by_role("option").nth(4).click()
+    assert asked.value.post_data_json["code"] == [0 if at == 4 else value for at, value in enumerate(code)]
+    bars.focus()
+    bars.press("Home")
+    with page.expect_request("**/decode") as asked:
+        bars.press("Enter")
+    assert asked.value.post_data_json["code"][0] == 0
+    largest = sorted(range(20), key=lambda at: -abs(code[at]))[:5]
+    with page.expect_request("**/decode") as asked:
+        page.get_by_role("button", name="The five largest alone").click()
+    assert asked.value.post_data_json["code"] == [value if at in largest else 0 for at, value in enumerate(code)]
+    with page.expect_request("**/decode") as asked:
+        page.get_by_role("button", name="All of them").click()
+    assert asked.value.post_data_json["code"] == code
+
+
+def test_a_drawing_of_ones_own_is_encoded(all_of_them: Visit):
+    page = all_of_them.open("#code?model=tiny-vae")
+    page.get_by_role("button", name="Draw one yourself").click()
+    box = page.locator("#easel canvas").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 150, box["y"] + 180, steps=4)
+    page.mouse.up()
+    with page.expect_response("**/encode?*") as answer:
+        page.locator("#easel").get_by_role("button", name="Use it").click()
+    assert answer.value.status == 200
+    lit = page.locator("#code-picture").evaluate(
+        """canvas => {
+            const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            return data.filter((level, place) => place % 4 === 0 && level > 200).length;
+        }"""
+    )
+    assert lit > 1000
+
+
+def test_each_model_has_its_facts_and_its_card(all_of_them: Visit):
+    page = all_of_them.open("#models")
+    names = page.locator(".model h2").all_inner_texts()
+    assert set(names) == {"colorize@1", "tiny-denoise@1", "tiny-photo@1", "tiny-sparse@1", "tiny-vae@1"}
+    vae = page.locator(".model", has_text="tiny-vae@1")
+    expect(vae).to_contain_text("10 × 12 pixels")
+    vae.get_by_text("Card and figures").click()
+    expect(vae).to_contain_text("It has not been evaluated")
+    vae.get_by_role("link", name="sample").click()
+    expect(page.locator("#dream-settings select[name=model]")).to_have_value("tiny-vae@1")
+
+
+def test_what_isnt_loaded_is_explained(visit: Visit):
+    page = visit.open("#colour")
+    expect(page.locator("#colour")).to_contain_text("No model that is loaded here can colour pictures.")
+    assert not page.locator("#colour input[type=file]").count()
