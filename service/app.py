@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from models.catalog import SHIPPED, Catalog
 from models.images import Limits
-from service import cards, errors, guards, page, pipeline
+from service import cards, errors, guards, page, parameters, pipeline
 from service.batcher import Batcher
 from service.decoders import Decoders
 from service.engine import Engine, use_cores
@@ -38,6 +38,15 @@ ALWAYS, KEYED = problems(400, 414, 431, 500, 503), problems(401, 429)
 BEARER = HTTPBearer(auto_error=False)
 
 
+class Described(FastAPI):
+    """Tells of the limits that are set."""
+
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema:
+            parameters.tell_most(super().openapi(), self.state.settings.max_samples)
+        return super().openapi()
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The service. Models are loaded when it starts; raises CheckpointError there for one that can't be used.
 
@@ -53,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
             yield
             duty.ready = False
 
-    app = FastAPI(
+    app = Described(
         title="denoir",
         version=version("denoir"),
         summary="Takes noise out of pictures, and draws new ones.",

@@ -6,17 +6,41 @@ from typing import Any, TypeVar
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service import errors
+from service.guards import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES, MAX_PART_HEAD
 
 Asked = TypeVar("Asked", bound=BaseModel)
-MAX_FILES, MAX_FIELDS, MAX_FIELD_BYTES = 4, 8, 64 * 1024
 MAX_JSON = 8 * 2**20
 """Bytes: room for 64 codes of 5,000 numbers each."""
+
+
+class Form(MultiPartParser):
+    """A form whose parts have short heads, and whose files stay in memory: what all bodies have there is bounded, and
+    a file on a disk would wait for one of few threads with every piece."""
+
+    spool_max_size = 0  # never to a disk
+    head = 0
+
+    def on_part_begin(self) -> None:
+        super().on_part_begin()
+        self.head = 0
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        super().on_header_field(data, start, end)
+        self.count(end - start)
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        super().on_header_value(data, start, end)
+        self.count(end - start)
+
+    def count(self, size: int) -> None:
+        """Adds to the bytes of the part's head. Raises MultiPartException for too many."""
+        self.head += size
+        if self.head > MAX_PART_HEAD:
+            raise MultiPartException("a part's head is too long")
 
 
 async def picture_of(request: Request) -> bytes:
@@ -35,9 +59,10 @@ async def files_of(request: Request, *names: str) -> list[bytes]:
     """The one file of each of those names. Raises Problem for what is no form, a broken one, or one without them."""
     if not is_form(request):
         raise errors.not_a_form(list(names))
+    limits = {"max_files": MAX_FILES, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
     try:
-        form = await request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
-    except (MultiPartException, FormParserError, HTTPException) as error:
+        form = await Form(request.headers, request.stream(), **limits).parse()
+    except MultiPartException as error:
         detail = "the form can't be read: it is broken, or has too many parts"
         raise errors.Problem(400, "broken-multipart", detail) from error
     try:

@@ -28,6 +28,9 @@ DRAINED, DRAIN_SECONDS = 7 * 2**20, 2.0
 """How much of a refused body is read and thrown away, so that the client gets to see the answer: 8 MiB, less what the
 server may have read ahead."""
 
+MAX_FILES, MAX_FIELDS, MAX_FIELD_BYTES, MAX_PART_HEAD = 4, 8, 64 * 1024, 4096
+"""What a form may have; the bytes of a field, and of a part's head."""
+
 HEALTH = {"/healthz", "/readyz"}
 HOME, STATIC = "/", "/static/"
 """The page, which asks for the key itself, and what pages here are made of."""

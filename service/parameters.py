@@ -7,11 +7,15 @@ from pydantic import BaseModel
 
 from models.images import FORMATS, WRITTEN
 from service import errors, guards
+from service.guards import MAX_FIELD_BYTES, MAX_FIELDS
 from service.schemas import ProblemDetails
 
 READ_TYPES = {form.media_type: name for name, form in FORMATS.items()}
 MEDIA_TYPES = {form.media_type: name for name, form in WRITTEN.items()}
 WHOLE_NUMBERS = 2**63 - 1
+COUNTED = {"n", "steps"}
+"""Parameters that say how many pictures there are to be."""
+
 
 ModelName = Annotated[str, Query(min_length=1, max_length=10_000, description="name or name@version, see /models")]
 Sigma = Annotated[
@@ -24,7 +28,11 @@ Strength = Annotated[
 ]
 AS_IT_CAME = f"as it came{' (HEIC, which is only read, as PNG)' if 'heic' in FORMATS else ''}"
 FormatName = Annotated[
-    str | None, Query(description=f"one of {', '.join(WRITTEN)}; left out, as Accept asks, or {AS_IT_CAME}")
+    str | None,
+    Query(
+        description=f"one of {', '.join(WRITTEN)}; left out, as Accept asks, or {AS_IT_CAME}",
+        json_schema_extra={"enum": list(WRITTEN)},  # in capitals too, of which no schema need tell
+    ),
 ]
 Count = Annotated[int, Query(ge=1, description="how many pictures, at most 64 unless the service says otherwise")]
 First = Annotated[int, Query(ge=0, le=2**32 - 1, description="number of the first of them, to go on from")]
@@ -73,6 +81,16 @@ def directions_asked(listed: str) -> tuple[int, ...]:
     return directions
 
 
+def tell_most(description: dict[str, Any], pictures: int) -> None:
+    """Writes into the API's description how many pictures one answer may have, where they are counted."""
+    told = [told for path in description["paths"].values() for told in path.values()]
+    for parameter in (one for operation in told for one in operation.get("parameters", ())):
+        if parameter["name"] in COUNTED:
+            parameter["schema"]["maximum"] = pictures
+    asked = description["paths"]["/decode"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    asked["properties"]["codes"]["maxItems"] = pictures
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors that a route may answer with, for the API's description."""
     shown = {"model": ProblemDetails, "content": {"application/problem+json": {}}}
@@ -95,7 +113,13 @@ def text(media_type: str) -> dict[int | str, dict[str, Any]]:
 
 def form_of(*files: str) -> dict[str, Any]:
     """The content of a form with those files."""
-    schema = {"type": "object", "required": list(files), "properties": dict.fromkeys(files, BINARY)}
+    schema = {
+        "type": "object",
+        "required": list(files),
+        "properties": dict.fromkeys(files, BINARY),
+        "additionalProperties": {"type": "string", "maxLength": MAX_FIELD_BYTES},
+        "maxProperties": len(files) + MAX_FIELDS,
+    }
     return {"multipart/form-data": {"schema": schema}}
 
 

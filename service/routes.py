@@ -228,7 +228,7 @@ async def decode(request: Request, parts: PartsHere) -> Response:
     asked = await bodies.json_of(request, DecodeAsk)
     loaded = able(parts, asked.model, "decode")
     enough(request, "codes", len(asked.given))
-    form = (album.SINGLE if asked.codes is None else album.FORMS)[asked.format]
+    form = (album.FORMS if asked.codes else album.SINGLE)[asked.format]
     return await answered(request, parts, latent.decode(parts, loaded, asked.given, form))
 
 

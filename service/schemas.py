@@ -3,11 +3,16 @@
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from models.checkpoints import Description
 from models.letterbox import Placement
 from models.types import Needs
+
+Size = Annotated[
+    tuple[int, int], WithJsonSchema({"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2})
+]
+"""(height, width), told as readers of OpenAPI know it, who mostly know no tuples."""
 
 
 class ModelSummary(BaseModel):
@@ -20,7 +25,7 @@ class ModelSummary(BaseModel):
     asks: list[str] = Field(description="what it can be asked: denoise, sample and so on")
     channels: int
     level: bool = Field(description="whether it is told how much noise there is")
-    size: tuple[int, int] | None = Field(description="(height, width) where it takes that one size alone")
+    size: Size | None = Field(description="(height, width) where it takes that one size alone")
     latent: int | None = Field(description="length of its code, where it has one that can be decoded")
 
     @classmethod
@@ -60,12 +65,14 @@ Code = Annotated[list[Annotated[float, Field(strict=True, allow_inf_nan=False)]]
 class DecodeAsk(BaseModel):
     """One code to be decoded, or several."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"oneOf": [{"required": ["code"]}, {"required": ["codes"]}]}
+    )
 
     model: str = Field("digits-vae", min_length=1, max_length=10_000, description="name or name@version, see /models")
-    code: Code | None = Field(None, description="for one picture; as many numbers as the model's `latent`")
-    codes: Annotated[list[Code], Field(min_length=1, fail_fast=True)] | None = Field(
-        None, description="for several pictures, as many as the service gives in one answer"
+    code: Code = Field(default_factory=list, description="for one picture; as many numbers as the model's `latent`")
+    codes: Annotated[list[Code], Field(min_length=1, fail_fast=True)] = Field(
+        default_factory=list, description="for several pictures, as many as the service gives in one answer"
     )
     format: Literal["png", "webp", "zip"] = Field(
         "png", description="one picture or grid, an animated WebP, or single pictures"
@@ -73,14 +80,14 @@ class DecodeAsk(BaseModel):
 
     @model_validator(mode="after")
     def either(self) -> Self:
-        if (self.code is None) == (self.codes is None):
+        if bool(self.code) == bool(self.codes):
             raise ValueError("give either code or codes")
         return self
 
     @property
     def given(self) -> list[list[float]]:
         """All the codes."""
-        return self.codes or [self.code or []]
+        return self.codes or [self.code]
 
 
 class Fitted(BaseModel):
@@ -88,8 +95,8 @@ class Fitted(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    given: tuple[int, int] = Field(description="(height, width) of the picture that came")
-    size: tuple[int, int] = Field(description="(height, width) that the model takes")
+    given: Size = Field(description="(height, width) of the picture that came")
+    size: Size = Field(description="(height, width) that the model takes")
     top: int
     left: int
     height: int

@@ -14,7 +14,6 @@ def test_every_answer_is_declared(tmp_path: Path, tmp_path_factory: pytest.TempP
     with started(stocked(tmp_path, DEFAULTS), DENOIR_CACHE=cache, DENOIR_DEVICE="cpu") as server:
         told = found(
             server,
-            *("--exclude-checks", "positive_data_acceptance"),
             *("--phases", "coverage,fuzzing", "--max-examples", "5", "--seed", "1", "--continue-on-failure"),
         )
     assert told.returncode == 0, told.stdout + told.stderr

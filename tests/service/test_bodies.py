@@ -23,7 +23,8 @@ FILE = part("file", PNG, file=True)
 
 
 def test_a_form_may_have_other_fields_and_files(client: TestClient):
-    parts = [FILE, *(part(f"file{n}", PNG, file=True) for n in range(3)), *(part(f"n{n}", b"x") for n in range(8))]
+    file = part("file", PNG, file=True, headers=(b"X: " + b"x" * 1300 + b"\r\n") * 3)
+    parts = [file, *(part(f"file{n}", PNG, file=True) for n in range(3)), *(part(f"n{n}", b"x") for n in range(8))]
     assert post(client, parts, b"b" * 200).status_code == 200  # type: ignore[attr-defined]
 
 
@@ -36,8 +37,9 @@ def test_a_form_may_have_other_fields_and_files(client: TestClient):
         ([FILE], b"b" * 300),
         ([part("file", PNG, file=True, headers=b"".join(b"X-%d: 1\r\n" % n for n in range(9)))], b"x"),
         ([part("file", PNG, file=True, headers=b"X: " + b"x" * 5000 + b"\r\n")], b"x"),
+        ([part("file", PNG, file=True, headers=(b"X: " + b"x" * 1400 + b"\r\n") * 3)], b"x"),
     ],
-    ids=["files", "fields", "text", "boundary", "headers", "header"],
+    ids=["files", "fields", "text", "boundary", "headers", "header", "head"],
 )
 def test_a_form_has_bounds(client: TestClient, parts: list[bytes], boundary: bytes):
     problem(post(client, parts, boundary), 400, "broken-multipart")
