@@ -177,7 +177,7 @@ def mean_of(path: Path) -> Path:
 
 def pictures_in(folder: Path, limit: int) -> list[Pixels]:
     """Photographs in colour, `h w 3`."""
-    return [to_pixels(as_floats(data.as_colour(one)[None]))[0] for one in data.test_part(folder)[: limit or None]]
+    return [to_pixels(as_floats(data.as_colour(one)[None]))[0] for one in data.measured_part(folder)[: limit or None]]
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -64,26 +64,27 @@ class Pictures:
         return Pictures([p.to(device) for p in self.train], [p.to(device) for p in self.held_out])
 
 
-def load(path: Path) -> Pictures:
+def load(path: Path, transparent: bool = False) -> Pictures:
     """Reads a folder of pictures (with those below it), a zip of them, a MNIST-like folder of idx files, or an .npz.
 
-    Raises DataError where there is nothing to train on.
+    What is transparent shows white, as on a page; where it is to stay `transparent` and is so in any picture, all have
+    four channels: RGB multiplied by alpha, and alpha. Raises DataError where there is nothing to train on.
     """
     if path.is_dir() and (packed := sorted(path.glob("train-images*idx3*"))):
         return from_idx(packed[0])
     if path.suffix.lower() == ".npz":
         return from_npz(path)
-    return from_files(files_of(path), str(path))
+    return from_files(files_of(path), str(path), transparent)
 
 
-def from_files(files: Iterator[tuple[str, bytes]], where: str) -> Pictures:
+def from_files(files: Iterator[tuple[str, bytes]], where: str, transparent: bool = False) -> Pictures:
     """Pictures out of named files; those that can't be read are left out, and said at the end."""
     train: list[Picture8] = []
     held_out: list[Picture8] = []
     unread: list[str] = []
     for name, data in files:
         try:
-            picture = as_tensor(images.read(data))
+            picture = as_tensor(images.read(data), transparent)
         except images.PictureError:
             unread.append(name)
             continue
@@ -111,10 +112,20 @@ def at_least_one(train: list[Picture8], held_out: list[Picture8]) -> tuple[list[
 
 
 def same_channels(train: list[Picture8], held_out: list[Picture8]) -> Pictures:
-    """All in one channel if no picture has colour, all in three otherwise."""
-    if all(without_colour(picture) for picture in train + held_out):
-        return Pictures([p[:1] for p in train], [p[:1] for p in held_out])
-    return Pictures([as_colour(p) for p in train], [as_colour(p) for p in held_out])
+    """All in four channels if any picture has them, all in one if none has colour, all in three otherwise."""
+    everything = train + held_out
+    channels = 4 if any(len(p) == 4 for p in everything) else 1 if all(map(without_colour, everything)) else 3
+    return Pictures([in_channels(p, channels) for p in train], [in_channels(p, channels) for p in held_out])
+
+
+def in_channels(picture: Picture8, channels: int) -> Picture8:
+    """One picture in one, three or four channels: without its colour, grey repeated, opaque. Of those in four no other
+    can be had."""
+    if len(picture) == channels:
+        return picture
+    if channels == 1:
+        return greyed(picture)[:1]
+    return as_colour(picture) if channels == 3 else torch.cat([as_colour(picture), torch.full_like(picture[:1], 255)])
 
 
 def without_colour(picture: Picture8) -> bool:
@@ -127,18 +138,11 @@ def as_colour(picture: Picture8) -> Picture8:
     return picture.expand(3, -1, -1) if len(picture) == 1 else picture
 
 
-def as_tensor(picture: images.Picture) -> Picture8:
-    """8-bit colours `c h w`; what is transparent shows white, as on a page."""
-    return torch.from_numpy(np.ascontiguousarray(on_white(picture).transpose(2, 0, 1)))
-
-
-def on_white(picture: images.Picture) -> images.Pixels:
-    """8-bit colours `h w c`, laid over white."""
-    pixels = picture.pixels if picture.pixels.dtype == np.uint8 else (picture.pixels // 257).astype(np.uint8)
-    if picture.alpha is not None:
-        alpha = picture.alpha[:, :, None] / np.float32(255 if picture.alpha.dtype == np.uint8 else 65535)
-        pixels = np.round(pixels * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    return pixels
+def as_tensor(picture: images.Picture, transparent: bool = False) -> Picture8:
+    """8 bits, `c h w`: on white, or with a channel of alpha where it is to stay transparent and is."""
+    seen = picture.seen(4 if transparent and picture.alpha is not None else 3)
+    eight = seen if seen.dtype == np.uint8 else (seen // 257).astype(np.uint8)
+    return torch.from_numpy(np.ascontiguousarray(eight.transpose(2, 0, 1)))
 
 
 def files_of(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -239,13 +243,14 @@ def sets_apart(path: Path) -> bool:
     return path.suffix.lower() == ".npz" or (path.is_dir() and any(path.glob("t10k-images*idx3*")))
 
 
-def test_part(path: Path) -> list[Picture8]:
-    """The test pictures of a set that sets them apart (idx files, .npz); of any other folder or zip, all pictures."""
+def measured_part(path: Path, transparent: bool = False) -> list[Picture8]:
+    """The test pictures of a set that sets them apart (idx files, .npz); of any other folder or zip, all pictures. As
+    `load` has them."""
     if path.is_dir() and (packed := sorted(path.glob("t10k-images*idx3*"))):
         return list(read_idx(packed[0]))
     if path.suffix.lower() == ".npz":
         return list(arrays_of(path, "test_images")["test_images"])
-    pictures = from_files(files_of(path), str(path))
+    pictures = from_files(files_of(path), str(path), transparent)
     return pictures.train + pictures.held_out
 
 
@@ -326,20 +331,25 @@ class Crops:
 
 @dataclass(frozen=True)
 class Wholes:
-    """Whole pictures of one size."""
+    """Whole pictures of one size; `mirrored` where half of those drawn are, left to right, so that few show more."""
 
     train: Tensor
     rest: Tensor
+    mirrored: bool = False
 
     @classmethod
-    def of(cls, pictures: Pictures, size: tuple[int, int]) -> "Wholes":
+    def of(cls, pictures: Pictures, size: tuple[int, int], mirrored: bool = False) -> "Wholes":
         """Each picture scaled to cover `size` and cut to its middle."""
-        fit: Callable[[Picture8], Picture8] = lambda picture: covering(picture, size)  # noqa: E731
-        return cls(torch.stack([fit(p) for p in pictures.train]), torch.stack([fit(p) for p in pictures.held_out]))
+        train, rest = (torch.stack([covering(p, size) for p in part]) for part in (pictures.train, pictures.held_out))
+        return cls(train, rest, mirrored)
 
     def draw(self, batch: int, generator: Generator) -> Batch:
         chosen = torch.randint(len(self.train), (batch,), generator=generator)
-        return as_floats(self.train[chosen.to(self.train.device)])
+        drawn = as_floats(self.train[chosen.to(self.train.device)])
+        if self.mirrored:
+            turned = torch.randint(2, (batch,), generator=generator).bool()
+            drawn[turned] = drawn[turned].flip(3)
+        return drawn
 
     def held_out(self) -> Iterator[Batch]:
         for start in range(0, len(self.rest), 500):

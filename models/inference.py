@@ -233,7 +233,7 @@ def disagreement(program: Program, module: nn.Module, example: tuple[np.ndarray,
 
 
 def in_channels(tiles: np.ndarray, wanted: int) -> np.ndarray:
-    """Tiles `b h w c` with so many channels, 1 or 3: colours by their lightness, grey repeated."""
+    """Tiles `b h w c` with so many channels: colours by their lightness, grey repeated."""
     if tiles.shape[3] == wanted:
         return tiles
     if wanted == 1:

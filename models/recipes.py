@@ -166,6 +166,8 @@ class Recipe:
     features: those that pictures drawn are held against real ones in; none where what they show is not known.
     crop: side of random crops in pixels; 0 where whole pictures of one size are taken.
     size: side that whole pictures are brought to where the set has no common size of its own.
+    transparent: whether what is transparent stays so, a fourth channel, rather than shows white. mirrored: whether
+    whole pictures are shown left to right and right to left.
     grey: share of crops whose colour is taken away. framed: short side, in crops, that pictures are brought to before
     crops are cut, which then are nearly all of them and stay upright; 0 cuts, turns and mirrors them as they are.
     """
@@ -178,6 +180,8 @@ class Recipe:
     features: str = ""
     crop: int = 0
     size: int = 64
+    transparent: bool = False
+    mirrored: bool = False
     grey: float = 0.0
     framed: float = 0.0
     schedule: Schedule = field(default_factory=Schedule)
@@ -219,7 +223,9 @@ COLORIZE = Recipe(
     schedule=Schedule(steps=2_000, batch=16, rate=5e-4, warm_up=100, weight_decay=0.05),
 )
 VAE_GAUSSIAN = Recipe("vae", DRAWN, Nothing(), Elbo("gaussian"), config={"likelihood": "gaussian"})
-VAE_LOGISTIC = replace(VAE_GAUSSIAN, objective=Elbo("logistic", warm_up=2_000), config={"likelihood": "logistic"})
+VAE_LOGISTIC = replace(
+    VAE_GAUSSIAN, objective=Elbo("logistic", beta=2.0, warm_up=1_000), config={"likelihood": "logistic"}
+)
 BINARY = Recipe("vae", DRAWN, Binarized(), Elbo("bernoulli", warm_up=2_000), config={"likelihood": "bernoulli"})
 """For digits and the like, whose likelihood is told of black and white."""
 
@@ -229,7 +235,7 @@ VECTOR: dict[str, Any] = {"widths": [64, 128], "unshuffle": 2, "latent": 40, "pr
 """For a likelihood of 28 px that stands beside the literature's, with one vector."""
 LADDER: dict[str, Any] = {"widths": [64, 64], "layers": [2, 4], "planes": [4, 8]}
 """And with layers of latents."""
-LARGE: dict[str, Any] = {"widths": [32, 64, 128, 256], "latent": 64, "prior": "flow"}
+LARGE: dict[str, Any] = {"widths": [48, 96, 160, 160], "unshuffle": 2, "latent": 64, "prior": "flow"}
 """For drawings of 64 px in colour."""
 
 RECIPES: dict[str, Recipe] = {
@@ -251,6 +257,8 @@ RECIPES: dict[str, Recipe] = {
         VAE_LOGISTIC,
         config=VAE_LOGISTIC.config | LARGE,
         features="objects",
-        schedule=Schedule(steps=30_000, batch=64),
+        transparent=True,
+        mirrored=True,
+        schedule=Schedule(steps=8_000, batch=64, weight_decay=0.01),
     ),
 }

@@ -81,11 +81,13 @@ def around(code: np.ndarray, directions: tuple[int, ...], span: float, steps: in
 
 
 def grid(pictures: np.ndarray, gap: int = 2, columns: int = 0) -> np.ndarray:
-    """Pictures `n h w c` side by side on white, `H W c`; as near to a square as rows allow unless columns are told."""
+    """Pictures `n h w c` side by side, `H W c`; as near to a square as rows allow unless columns are told. Between them
+    is white, or nothing at all where a fourth channel says that there can be."""
     count, height, width, channels = pictures.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), 255, np.uint8)
+    paper = 0 if channels == 4 else 255
+    sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), paper, np.uint8)
     for number, picture in enumerate(pictures):
         row, column = divmod(number, columns)
         top, left = gap + row * (height + gap), gap + column * (width + gap)

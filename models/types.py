@@ -51,7 +51,7 @@ Pixels = np.ndarray
 class Needs:
     """What a network needs of those who call it; they read this instead of asking its name.
 
-    channels: of a picture, in and out.
+    channels: of a picture, in and out: 1 grey, 3 RGB, 4 RGB multiplied by alpha, and alpha.
     multiple: both sides of what it is given must divide by this.
     halo: pixels on each side of a tile that are computed and thrown away; 0 where it is not cut.
     level: whether it must be told the noise level.

@@ -23,22 +23,15 @@ class Form:
     write: Callable[[Parts, np.ndarray, int], Awaitable[bytes]]
 
 
-def pictured(samples: np.ndarray) -> Picture:
-    """Samples `h w c` of a network as a picture: the last of two or of four channels is alpha."""
-    if samples.shape[2] in (1, 3):
-        return Picture(samples)
-    return Picture(np.ascontiguousarray(samples[..., :-1]), np.ascontiguousarray(samples[..., -1]))
-
-
 async def as_grid(parts: Parts, pictures: np.ndarray, columns: int) -> bytes:
     """One PNG, row by row; about square unless columns are told."""
-    return await encoded(parts, pictured(sampling.grid(pictures, columns=columns)), "png")
+    return await encoded(parts, Picture.of(sampling.grid(pictures, columns=columns)), "png")
 
 
 async def as_film(parts: Parts, pictures: np.ndarray, columns: int) -> bytes:
     """One animated WebP that shows them in turn, without loss."""
     strip = pictures.reshape(-1, *pictures.shape[2:])
-    return await encoded(parts, pictured(strip), "webp", quality=LOSSLESS, frames=len(pictures))
+    return await encoded(parts, Picture.of(strip), "webp", quality=LOSSLESS, frames=len(pictures))
 
 
 async def as_zip(parts: Parts, pictures: np.ndarray, columns: int) -> bytes:
@@ -47,13 +40,13 @@ async def as_zip(parts: Parts, pictures: np.ndarray, columns: int) -> bytes:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         for number, picture in enumerate(pictures):
             entry = zipfile.ZipInfo(f"{number:06d}.png")  # dated 1980, so that the same pictures are the same bytes
-            archive.writestr(entry, await encoded(parts, pictured(picture), "png"))
+            archive.writestr(entry, await encoded(parts, Picture.of(picture), "png"))
     return packed.getvalue()
 
 
 async def as_single(parts: Parts, pictures: np.ndarray, columns: int) -> bytes:
     """The first as one PNG, nothing around it."""
-    return await encoded(parts, pictured(pictures[0]), "png")
+    return await encoded(parts, Picture.of(pictures[0]), "png")
 
 
 FORMS = {

@@ -4,7 +4,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -72,7 +71,8 @@ async def traverse(
 
 
 async def reconstruct(parts: Parts, loaded: Loaded, body: bytes, formats: list[str]) -> Answer:
-    """A picture's bytes -> what the model makes of it, in the model's size, what was transparent on white.
+    """A picture's bytes -> what the model makes of it, in the model's size; on white what was transparent,
+    unless the model knows transparency.
 
     `formats`: what may be answered, the best first; none asks for the format that came in.
     Raises PictureError, CannotFit, Problem.
@@ -84,7 +84,7 @@ async def reconstruct(parts: Parts, loaded: Loaded, body: bytes, formats: list[s
         pixels = await through(job, "reconstruct", loaded, tile, timing)
         began = time.monotonic()
         written = formats[0] if formats else ANSWERED[picture.format]
-        rebuilt = replace(album.pictured(pixels), profile=picture.profile)
+        rebuilt = Picture.of(pixels, picture.profile)
         data = await encoded(parts, rebuilt, written)
     timing.add("encode", time.monotonic() - began)
     return Answer(data, FORMATS[written].media_type, timing.told(loaded) | told_of(placement))
@@ -193,7 +193,7 @@ async def opened(
 
 def tile_of(picture: Picture, loaded: Loaded) -> tuple[np.ndarray, Placement]:
     """A picture as the model takes it, and how it was fitted. Raises CannotFit."""
-    return inference.fitted(loaded.needs, picture.on_white)
+    return inference.fitted(loaded.needs, picture.seen(loaded.needs.channels))
 
 
 async def through(job: Job, task: str, loaded: Loaded, tile: np.ndarray, timing: Timing) -> np.ndarray:

@@ -14,7 +14,7 @@ from models.evaluation.cards import as_markdown, card, keep, shown
 from models.evaluation.codes import by_code
 from models.evaluation.colours import by_chroma
 from models.evaluation.drawing import as_sampler
-from models.evaluation.pixels import floats_of, spoilt_pixels, to_pixels
+from models.evaluation.pixels import floats_of, spoilt_pixels, to_pixels, transparent
 from models.evaluation.protocol import Protocol, Report, Trial
 from models.evaluation.restoring import by_corruption, by_level, measured_halo, seam
 from models.inference import Session
@@ -41,9 +41,9 @@ def evaluate(
     `limit` takes the first so many pictures alone; `samples` are those of each picture's code that its likelihood is
     estimated with, 0 for none. Raises CheckpointError, DataError.
     """
-    pictures = data.test_part(path)[: limit or None]
     checkpoints.metrics(folder)  # what can't be added to is told now and not after the measuring
     model = checkpoints.load(folder)
+    pictures = data.measured_part(path, transparent(model))[: limit or None]
     session = Session(model.network, inference.chosen_device(device), model.description.title)
     report = protocol_of(model)(model, session, Trial(pictures, path, folder, tile, samples))
     keep(folder, path.name, len(pictures), report)

@@ -16,7 +16,7 @@ def keep(folder: Path, name: str, count: int, report: Report) -> None:
     measured = {"pictures": count, "figures": report.figures, "table": report.table}
     metrics.setdefault("sets", {})[name] = measured | ({"more": report.more} if report.more else {})
     checkpoints.replace_file(folder / checkpoints.METRICS, (json.dumps(rounded(metrics), indent=1) + "\n").encode())
-    checkpoints.replace_file(folder / checkpoints.SHEET, images.write(images.Picture(report.sheet), "png"))
+    checkpoints.replace_file(folder / checkpoints.SHEET, images.write(images.Picture.of(report.sheet), "png"))
     checkpoints.replace_file(folder / checkpoints.CARD, card(folder, metrics).encode())
 
 

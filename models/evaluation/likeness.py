@@ -13,7 +13,7 @@ from models import data, features, fidelity, inference
 from models.checkpoints import Model
 from models.corruptions import Gaussian
 from models.data import as_floats
-from models.evaluation.pixels import CHUNK, batched, whole
+from models.evaluation.pixels import CHUNK, batched, transparent, whole
 from models.evaluation.protocol import Row
 from models.fidelity import NEAREST
 from models.inference import Session
@@ -43,7 +43,7 @@ class Sets(NamedTuple):
     @classmethod
     def of(cls, model: Model, clean: Tensor, path: Path) -> "Sets":
         """Test pictures beside as many training pictures; without a test part, every second picture beside the rest."""
-        known = data.load(path)
+        known = data.load(path, transparent(model))
         taught = whole(model, known.train)
         if data.sets_apart(path):
             return cls(clean, taught[: len(clean)], taught, clean)

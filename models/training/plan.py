@@ -81,9 +81,9 @@ def view_of(recipe: Recipe, pictures: Pictures, size: int) -> View:
         return Crops.of(pictures, size or recipe.crop, recipe.grey)
     common = pictures.common_size
     if not size and common and max(common) <= SMALL_ENOUGH:
-        return Wholes.of(pictures, common)
+        return Wholes.of(pictures, common, recipe.mirrored)
     side = size or recipe.size
-    return Wholes.of(pictures, (side, side))
+    return Wholes.of(pictures, (side, side), recipe.mirrored)
 
 
 def settings_for(recipe: Recipe, view: View) -> dict[str, Any]:

@@ -52,6 +52,29 @@ def test_transparency_shows_white(tmp_path: Path):
     assert data.load(tmp_path).train[0].min() == 255
 
 
+def test_transparency_that_is_to_stay_is_a_channel_of_all(tmp_path: Path):
+    Image.new("RGBA", (4, 4), (200, 0, 100, 51)).save(tmp_path / "clear.png")
+    Image.new("L", (4, 4), 9).save(tmp_path / "grey.png")
+    pictures = data.load(tmp_path, transparent=True)
+    shown = [p[:, 0, 0].tolist() for p in pictures.train + pictures.held_out]
+    assert sorted(shown) == [[9, 9, 9, 255], [40, 0, 20, 51]]
+    assert data.measured_part(tmp_path, transparent=True)[0].shape == (4, 4, 4)
+    (tmp_path / "clear.png").unlink()
+    assert data.load(tmp_path, transparent=True).channels == 1
+
+
+def test_half_of_what_is_drawn_is_mirrored_where_it_may_be():
+    slope = torch.arange(12, dtype=torch.uint8).expand(1, 3, 12)
+    pictures = data.Pictures([slope] * 2, [slope])
+    straight, mirrored = (Wholes.of(pictures, (3, 12), turned) for turned in (False, True))
+    assert (straight.draw(64, Generator().manual_seed(1))[:, 0, 0, 0] == 0).all()
+    turned = mirrored.draw(64, Generator().manual_seed(1))
+    count = int((turned[:, 0, 0, 0] > 0).sum())
+    assert 16 < count < 48
+    assert torch.equal(turned[turned[:, 0, 0, 0] > 0].flip(3), straight.draw(count, Generator()))
+    assert (next(iter(mirrored.held_out()))[0, 0, 0, 0]) == 0
+
+
 def test_a_zip_is_a_folder(photographs: Path, tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as packed:
         for path in photographs.rglob("*.*"):
@@ -66,7 +89,7 @@ def test_idx_files_hold_out_the_end_of_their_training_part(tmp_path: Path):
     pictures = data.load(tmp_path)
     assert (len(pictures.train), len(pictures.held_out)) == (22, 2)
     assert pictures.common_size == (4, 3)
-    assert len(data.test_part(tmp_path)) == 5
+    assert len(data.measured_part(tmp_path)) == 5
 
 
 @pytest.mark.parametrize("broken", [b"", b"\x00\x00\x08\x03" + struct.pack(">3I", 9, 4, 3)])
@@ -81,7 +104,7 @@ def test_arrays_of_an_npz(tmp_path: Path):
     np.savez(tmp_path / "set.npz", train_images=arrays, val_images=arrays[:2], test_images=arrays[:3])
     pictures = data.load(tmp_path / "set.npz")
     assert (len(pictures.train), len(pictures.held_out), pictures.common_size) == (6, 2, (5, 4))
-    assert len(data.test_part(tmp_path / "set.npz")) == 3
+    assert len(data.measured_part(tmp_path / "set.npz")) == 3
 
 
 def test_black_and_white_may_be_packed_eight_pixels_a_byte(tmp_path: Path):
@@ -90,7 +113,7 @@ def test_black_and_white_may_be_packed_eight_pixels_a_byte(tmp_path: Path):
     np.savez(tmp_path / "set.npz", train=packed[:5], valid=packed[5:7], test=packed[7:])
     pictures = data.load(tmp_path / "set.npz")
     assert torch.equal(torch.stack(pictures.train + pictures.held_out)[:, 0], torch.from_numpy(255 * white[:7]))
-    assert torch.equal(torch.stack(data.test_part(tmp_path / "set.npz"))[:, 0], torch.from_numpy(255 * white[7:]))
+    assert torch.equal(torch.stack(data.measured_part(tmp_path / "set.npz"))[:, 0], torch.from_numpy(255 * white[7:]))
 
 
 @pytest.mark.parametrize(
@@ -208,7 +231,7 @@ def test_an_npz_that_is_broken_or_lacks_what_is_asked_is_named(tmp_path: Path):
     np.savez(tmp_path / "train.npz", train_images=np.zeros((2, 5, 4), np.uint8))
     for name in ("single", "broken", "empty", "train", "missing"):
         with pytest.raises(DataError, match=rf"{name}\.npz"):
-            data.test_part(tmp_path / f"{name}.npz")
+            data.measured_part(tmp_path / f"{name}.npz")
 
 
 def test_one_picture_in_an_idx_file_is_enough_and_none_is_an_error(tmp_path: Path):

@@ -73,7 +73,7 @@ def test_a_colorizer_is_measured_beside_no_colour_and_the_best_tint(colours: Pat
     scores = {row["colours"]: float(row["chroma RMS"]) for row in report.table}
     assert list(scores) == ["no colour", "best constant tint", "expected colour", "as answered"]
     assert scores["best constant tint"] <= scores["no colour"]
-    true = torch.cat([chroma(data.as_floats(p[None])).flatten(2) for p in data.test_part(colours)], 2)
+    true = torch.cat([chroma(data.as_floats(p[None])).flatten(2) for p in data.measured_part(colours)], 2)
     assert scores["no colour"] == pytest.approx(255 * float((true**2).mean().sqrt()), rel=0.01)
     assert scores["best constant tint"] == pytest.approx(255 * float(true.var(2, correction=0).mean().sqrt()), rel=0.01)
 

@@ -48,4 +48,7 @@ def test_features_of_objects_are_those_of_the_package_that_brings_them():
     pytest.importorskip("efficientnet_lite_pytorch")
     extract = extractor("objects", Needs(3, size=(64, 64)))
     with torch.inference_mode():
-        assert extract(torch.rand(2, 3, 64, 64)).shape == (2, 320)
+        seen = extract(torch.rand(2, 3, 64, 64))
+        assert seen.shape == (2, 320)
+        clear, white = torch.zeros(1, 4, 64, 64), torch.ones(1, 3, 64, 64)
+        assert torch.allclose(extract(clear), extract(white), atol=1e-5)

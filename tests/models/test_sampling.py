@@ -49,6 +49,11 @@ def test_a_grid_is_about_square_and_holds_every_picture_in_order():
     assert [int(sheet[1, 1, 0]), int(sheet[1, 8, 0]), int(sheet[6, 1, 0]), int(sheet[6, 15, 0])] == [0, 1, 3, 255]
 
 
+def test_between_pictures_that_may_be_transparent_is_nothing():
+    assert not grid(np.full((3, 4, 6, 4), 9, np.uint8), gap=1)[[0, 5, -1]].any()
+    assert (grid(np.full((3, 4, 6, 3), 9, np.uint8), gap=1)[0] == 255).all()
+
+
 def test_the_way_on_a_sphere_keeps_its_length_and_its_pace():
     a, b = np.array([3.0, 0.0]), np.array([0.0, 3.0])
     codes = sphere(a, b, np.array([0, 1 / 3, 2 / 3, 1]))

@@ -21,6 +21,7 @@ from starlette.testclient import TestClient
 from models.autoencoder import AutoencoderConfig
 from models.colorizer import ColorizerConfig
 from models.sparse import SparseConfig
+from models.vae import VAEConfig
 from service import app as application
 from service import errors, guards
 from service.app import create_app
@@ -35,6 +36,7 @@ FAMILY: dict[str, tuple[str, Any]] = {
     "tiny-colorize": ("colorize", ColorizerConfig(side=32, widths=(4, 8), bins=5)),
     "tiny-sparse": ("sparse", SparseConfig(height=12, width=10, widths=(4, 8), code=20)),
     "tiny-plain": ("dropout", AutoencoderConfig(height=12, width=10, widths=(4, 8), code=6)),
+    "tiny-clear": ("emoji-vae", VAEConfig(4, 12, 10, widths=(4, 8), latent=5, likelihood="logistic", prior="flow")),
     "tiny-mixture": ("dropout", AutoencoderConfig(height=12, width=10, widths=(4, 8), code=6, mixture=2)),
 }
 """Models that only few tests need."""

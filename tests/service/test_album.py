@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 
 from models.images import Picture
 from service import album
@@ -48,13 +47,3 @@ def test_a_zip_holds_each_and_the_same_bytes_each_time():
 def test_a_single_picture_has_nothing_around_it():
     [(picture, _, _)], _ = written(album.SINGLE["png"], PICTURES[:1])
     assert np.array_equal(picture.pixels, PICTURES[0])
-
-
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_the_last_of_two_or_four_channels_is_alpha(channels: int):
-    samples = np.random.default_rng(0).integers(0, 256, (4, 5, channels)).astype(np.uint8)
-    picture = album.pictured(samples)
-    assert np.array_equal(picture.pixels, samples[..., : channels - (channels % 2 == 0)])
-    assert (picture.alpha is not None) == (channels % 2 == 0)
-    if picture.alpha is not None:
-        assert np.array_equal(picture.alpha, samples[..., -1])

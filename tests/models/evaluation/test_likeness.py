@@ -41,7 +41,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 def test_test_pictures_are_held_against_as_many_training_pictures(model: Model, pictures: Path):
-    clean = torch.stack(data.test_part(pictures))
+    clean = torch.stack(data.measured_part(pictures))
     sets = Sets.of(model, clean, pictures)
     assert sets.real is sets.unseen is clean
     assert torch.equal(sets.others, sets.taught[:60])
@@ -58,7 +58,7 @@ def test_without_a_test_part_every_second_picture_is_held_against_the_rest(model
 
 def test_real_pictures_are_more_like_than_noisy_ones_and_those_of_an_untaught_model(model: Model, pictures: Path):
     session = Session(model.network, torch.device("cpu"))
-    tables = compared(model, session, Sets.of(model, torch.stack(data.test_part(pictures)), pictures))
+    tables = compared(model, session, Sets.of(model, torch.stack(data.measured_part(pictures)), pictures))
     nearest, likeness = tables.values()
     assert [row["in"] for row in nearest] == ["pixels", "features of digits"]
     assert list(tables)[1] == "Likeness to 60 real pictures, in features of digits"
@@ -72,14 +72,14 @@ def test_real_pictures_are_more_like_than_noisy_ones_and_those_of_an_untaught_mo
 def test_without_features_pixels_alone_are_compared(model: Model, pictures: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(checkpoints.RECIPES, "digits-vae", checkpoints.RECIPES["vae"])
     session = Session(model.network, torch.device("cpu"))
-    tables = compared(model, session, Sets.of(model, torch.stack(data.test_part(pictures)), pictures))
+    tables = compared(model, session, Sets.of(model, torch.stack(data.measured_part(pictures)), pictures))
     assert [[row["in"] for row in rows] for rows in tables.values()] == [["pixels"]]
 
 
 def test_features_that_can_not_be_had_are_told(model: Model, pictures: Path, monkeypatch, capsys):
     monkeypatch.setitem(features.HASHES, "digits", "another")
     session = Session(model.network, torch.device("cpu"))
-    assert len(compared(model, session, Sets.of(model, torch.stack(data.test_part(pictures)), pictures))) == 1
+    assert len(compared(model, session, Sets.of(model, torch.stack(data.measured_part(pictures)), pictures))) == 1
     assert "digits" in capsys.readouterr().out
 
 
