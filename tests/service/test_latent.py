@@ -416,7 +416,9 @@ def test_codes_are_told_of_what_draws_and_decodes(client: TestClient):
 
 def test_a_model_that_knows_transparency_is_shown_and_gives_it(family: TestClient):
     clear = np.dstack([scene(HEIGHT, WIDTH, 1), np.tile(np.linspace(0, 255, WIDTH), (HEIGHT, 1)).astype(np.uint8)])
-    codes = [post(family, "/encode", encoded(one), model="tiny-clear").json()["code"] for one in (clear, clear[..., :3])]
+    codes = [
+        post(family, "/encode", encoded(one), model="tiny-clear").json()["code"] for one in (clear, clear[..., :3])
+    ]
     assert codes[0] != codes[1]
     rebuilt = decoded(post(family, "/reconstruct", encoded(clear), model="tiny-clear").content)
     drawn = decoded(get(family, "/sample", model="tiny-clear", n=3).content)
