@@ -46,7 +46,7 @@ class Camera:
     low, high: bounds of the shot noise, its variance at white on the sensor, drawn log-uniformly; the read noise
     follows. These bounds make noise of 1 to 41 grey levels root mean square (first and last hundredth; the median is
     6.6), measured in 8 bits after all else on crops of 128 px out of photographs. curved: chance of a tone curve.
-    resized: of a sensor with other pixels than the picture's. retouched: of sharpening and smoothing. compressed: of
+    resized: of a sensor with other pixels than the picture's. calmed: of noise reduction in the camera. retouched: of sharpening and smoothing. compressed: of
     `jpeg`, which the noisy picture goes through alone.
     misjudged: deviation of the logarithm of the level that is told, around that of the root mean square difference.
     overlooked: chance that what is told is what is white of the noise, or less of it.
@@ -56,6 +56,7 @@ class Camera:
     high: float = 2e-2
     curved: float = 0.5
     resized: float = 0.4
+    calmed: float = 0.0
     retouched: float = 0.3
     compressed: float = 0.6
     jpeg: Jpeg = field(default_factory=Jpeg)
@@ -92,7 +93,11 @@ class Camera:
         return developed(sensed(seen, shot, read, generator), how), developed(seen, how)
 
     def finished(self, noisy: Batch, target: Batch, generator: Generator) -> tuple[Batch, Batch]:
-        """Some of the pictures sharpened or softened, their colours smoothed, both of each pair alike."""
+        """Some of the pictures with less noise; some sharpened or softened, their colours smoothed, both of each pair
+        alike."""
+        if self.calmed:
+            mine = uniform(generator, len(noisy)) < self.calmed
+            noisy = torch.where(mine.view(-1, 1, 1, 1), calmed(noisy, target, generator), noisy)
         mine = uniform(generator, len(noisy)) < self.retouched
         sharpening = 1.4 * uniform(generator, len(noisy)) - 0.7
         smoothing = uniform(generator, len(noisy))
@@ -254,6 +259,16 @@ def smoothstep(pixels: Tensor) -> Tensor:
 def inverse_smoothstep(pixels: Tensor) -> Tensor:
     """1/2 - sin(asin(1 - 2 y) / 3), for y in [0, 1]."""
     return 0.5 - torch.sin(torch.asin(1 - 2 * pixels) / 3)
+
+
+def calmed(noisy: Batch, target: Batch, generator: Generator) -> Batch:
+    """As cameras' own denoising leaves noise: hardly any of the finest, less of what is twice as coarse, the rest as it
+    was; shares are each picture's own. What such denoising takes of the picture itself is not drawn."""
+    noise = noisy - target
+    once = blurred(noise, 1)
+    twice = blurred(once, 2)
+    fine, middle = (uniform(generator, len(noise)).view(-1, 1, 1, 1) for _ in range(2))
+    return (target + 0.5 * fine * (noise - once) + (0.3 + 0.7 * middle) * (once - twice) + twice).clamp(0, 1)
 
 
 def retouched(pixels: Batch, sharpening: Tensor, smoothing: Tensor) -> Batch:

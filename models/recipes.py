@@ -196,8 +196,14 @@ PHOTO = Recipe(
     "unet",
     ("denoise",),
     Mixture(
-        (Gaussian(0, 100, power=1.5), Camera(), Camera(high=3e-3, overlooked=1.0), Nothing()),
-        (20, 3, 8, 9),
+        (
+            Gaussian(0, 100, power=1.5),
+            Camera(),
+            Camera(high=3e-3, overlooked=1.0),
+            Camera(high=1e-2, overlooked=1.0, calmed=1.0),
+            Nothing(),
+        ),
+        (20, 3, 5, 6, 8),
     ),
     Restoration("l1", balance=0.5),
     crop=128,

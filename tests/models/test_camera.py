@@ -240,6 +240,20 @@ def test_retouching_changes_detail_by_what_is_asked():
     assert (sharp[1:] < 0.5 * before[1:]).all()
 
 
+def test_noise_that_was_calmed_is_fainter_and_coarser_and_the_rest_as_it_was():
+    raw, calm = (replace(SENSOR, low=1e-2, high=1e-2, calmed=share) for share in (0.0, 1.0))
+    before, after = (one(flat(0.4, 16), seeded(3)) for one in (raw, calm))
+    clean = flat(0.4, 16)
+    assert torch.equal(before.target(clean), after.target(clean))
+    noises = [spoilt.pixels - spoilt.target(clean) for spoilt in (before, after)]
+    assert 0.2 * rms(noises[0]).mean() < rms(noises[1]).mean() < 0.9 * rms(noises[0]).mean()
+    assert (beside(noises[1]) > beside(noises[0]) + 0.1).all()
+    assert (white_part(noises[1]) < 0.7 * white_part(noises[0])).all()
+    few = replace(calm, calmed=0.5)(flat(0.4, 16), seeded(3)).pixels - before.target(clean)
+    changed = (rms(few) < 0.95 * rms(noises[0])).sum()
+    assert 3 < changed < 13
+
+
 def test_what_fits_is_not_scaled():
     pixels = torch.rand(1, 3, 8, 9)
     assert scaled(pixels, [8, 9]) is pixels
