@@ -1,5 +1,6 @@
 """Bytes to picture: every mode a file can have, to grey or RGB with alpha apart and its bits kept."""
 
+import math
 from io import BytesIO
 from typing import TYPE_CHECKING, cast
 
@@ -8,7 +9,7 @@ from PIL import Image, ImageCms
 from PIL.ImageFile import ImageFile
 
 from models.images import deep, raster
-from models.images.errors import UnsupportedDepth
+from models.images.errors import DamagedPicture, UnsupportedDepth
 from models.images.exif import orientation_of
 from models.images.header import Tiff, coding_of, guarded, opened
 from models.images.picture import USUAL, Limits, Picture, Pixels
@@ -27,7 +28,8 @@ _BECOMES = {
     "YCbCr": "RGB",
     "LAB": "RGB",
 }
-_DTYPES = dict.fromkeys(("L", "LA", "RGB", "RGBA"), np.uint8) | dict.fromkeys(("I;16", "I;16B"), np.uint16)
+_DTYPES: dict[str, type] = dict.fromkeys(("L", "LA", "RGB", "RGBA"), np.uint8)
+_DTYPES |= dict.fromkeys(("I;16", "I;16B"), np.uint16) | {"F": np.float32}
 
 # Grey of 2 and 4 bits is widened to 8 by Pillow, but the grey that a PNG names as transparent is not.
 _WIDENED = {"L;2": 85, "L;4": 17}
@@ -43,8 +45,9 @@ def read(data: bytes, limits: Limits = USUAL) -> Picture:
     """Decodes one picture, strictly: a file cut short is damaged.
 
     A camera's orientation is applied, transparency kept apart, 8 and 16 bits kept as they are (12-bit grey TIFF, and
-    HEIC of 10 and 12 bits, are widened to 16). Bitmaps become grey, palettes grey or RGB by their colours; CMYK, YCbCr
-    and LAB become RGB, CMYK by its own colour profile. Raises any `PictureError`.
+    HEIC of 10 and 12 bits, are widened to 16; floating point numbers, which must be finite, become 16 bits). Bitmaps
+    become grey, palettes grey or RGB by their colours; CMYK, YCbCr and LAB become RGB, CMYK by its own colour profile.
+    Raises any `PictureError`.
     """
     with guarded():
         image = opened(data, limits)
@@ -62,6 +65,9 @@ def read(data: bytes, limits: Limits = USUAL) -> Picture:
             samples = _samples(image)
         if coded.startswith("I;1"):
             samples = _whole_range(samples, image)
+        if samples.dtype == np.float32:
+            samples = _sixteen_bits(samples)
+            samples = ~samples if getattr(image, "white_is_zero", False) else samples
         return _picture(samples, image, name, coded)
 
 
@@ -91,6 +97,19 @@ def _whole_range(samples: Pixels, image: ImageFile) -> Pixels:
     if getattr(image, "bits", 16) == 12:
         samples = samples << 4 | samples >> 8
     return ~samples if getattr(image, "white_is_zero", False) else samples
+
+
+def _sixteen_bits(samples: Pixels) -> Pixels:
+    """Floating point numbers as 16 bits: black is 0 and white 1 where all lie between; else the least and the greatest
+    are, as no file says what it means by them. Raises DamagedPicture where one is not finite."""
+    least, greatest = float(samples.min()), float(samples.max())  # NaN, where there is one
+    if not math.isfinite(greatest - least):
+        raise DamagedPicture
+    black, white = (0.0, 1.0) if least >= 0 and greatest <= 1 else (least, greatest)
+    scale, deep = 65_535 / ((white - black) or 1), np.empty(samples.shape, np.uint16)
+    for rows, band in zip(raster.bands(samples), raster.bands(deep), strict=True):
+        np.rint((rows - np.float64(black)) * scale, out=band, casting="unsafe")
+    return deep
 
 
 def _samples(image: ImageFile) -> Pixels:

@@ -21,6 +21,7 @@ from PIL.TiffImagePlugin import (
     PLANAR_CONFIGURATION,
     PREDICTOR,
     ROWSPERSTRIP,
+    SAMPLEFORMAT,
     SAMPLESPERPIXEL,
     STRIPBYTECOUNTS,
     STRIPOFFSETS,
@@ -37,6 +38,11 @@ from models.images.picture import Pixels
 
 _COLOURS = {0: 1, 1: 1, 2: 3}
 """Samples of a pixel by photometric interpretation, alpha aside."""
+
+_FLOAT = 3
+"""The sample format of floating point numbers."""
+
+_DTYPES = {8: np.uint8, 16: np.uint16, 32: np.float32}
 
 _UNSPECIFIED, _ASSOCIATED, _APART = 0, 1, 2
 """What an extra sample is: anything, alpha that is multiplied into the colours, or alpha that is not."""
@@ -56,16 +62,20 @@ Grey = Callable[[bytes], Pixels]
 
 def held(tags: ImageFileDirectory_v2) -> bool:
     """Whether a file is of this kind: grey with an extra sample, or RGB with at most one, all of 16 bits, or in planes
-    of 8."""
+    of 8; or RGB of floating point numbers, not told as differences."""
     bits, count = set(tags.get(BITSPERSAMPLE, (1,))), tags.get(SAMPLESPERPIXEL, 1)
+    kinds = set(tags.get(SAMPLEFORMAT, (1,)))
     colours = _COLOURS.get(tags.get(PHOTOMETRIC_INTERPRETATION, 0), 0)
     several = count in (colours, colours + 1) and count > 1 and len(_extra(tags)) in (count - colours, 0)
     plain = tags.get(COMPRESSION, 1) in _UNPACKED and tags.get(FILLORDER, 1) == 1
-    return several and plain and (bits == {16} or (bits == {8} and _in_planes(tags)))
+    whole = kinds == {1} and (bits == {16} or (bits == {8} and _in_planes(tags)))
+    floats = (kinds, bits) == ({_FLOAT}, {32}) and count == colours and tags.get(PREDICTOR, 1) == 1
+    return several and plain and (whole or floats)
 
 
 def read(data: bytes, tags: ImageFileDirectory_v2, grey: Grey) -> Pixels:
     """Samples `h w c` of a file of this kind, white the largest value; alpha is the last, and not multiplied in.
+    Floating point numbers as they are.
 
     Raises ValueError for a file that is cut short.
     """
@@ -101,8 +111,7 @@ def _in_planes(tags: ImageFileDirectory_v2) -> bool:
 def _planes(data: bytes, tags: ImageFileDirectory_v2, grey: Grey) -> Pixels:
     """Each sample from a plane of its own."""
     count = tags[SAMPLESPERPIXEL]
-    dtype = np.uint16 if tags[BITSPERSAMPLE][0] == 16 else np.uint8
-    samples = np.empty((tags[IMAGELENGTH], tags[IMAGEWIDTH], count), dtype)
+    samples = np.empty((tags[IMAGELENGTH], tags[IMAGEWIDTH], count), _DTYPES[tags[BITSPERSAMPLE][0]])
     for plane in range(count):
         samples[..., plane : plane + 1] = grey(_retold(data, tags, 1, tags.get(PREDICTOR, 1), (plane, count)))
     return samples
@@ -137,6 +146,7 @@ def _retold(data: bytes, tags: ImageFileDirectory_v2, times: int, predictor: int
         if tag in tags:
             told[tag] = _part(tags[tag], *share)
     told[BITSPERSAMPLE], told[SAMPLESPERPIXEL] = tags[BITSPERSAMPLE][0], 1
+    told[SAMPLEFORMAT] = tags.get(SAMPLEFORMAT, (1,))[0]
     told[PHOTOMETRIC_INTERPRETATION], told[PREDICTOR] = 1, predictor
     directory = directory_at(place, told, _part(tags.get(STRIPOFFSETS, ()), *share))
     return b"".join((head, data[len(head) :], b"\0" * (len(data) % 2), directory))

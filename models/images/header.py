@@ -5,12 +5,14 @@ Pillow's own limit of pixels, which warns at 89 million, does not speak before o
 """
 
 import math
+import operator
 import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
+from typing import cast
 
 from PIL import AvifImagePlugin, ExifTags, Image
 from PIL.BmpImagePlugin import BmpImageFile
@@ -25,11 +27,17 @@ from PIL.TiffImagePlugin import (
     IMAGEWIDTH,
     PHOTOMETRIC_INTERPRETATION,
     SAMPLEFORMAT,
+    SAMPLESPERPIXEL,
+    STRIPOFFSETS,
+    TILELENGTH,
+    TILEOFFSETS,
+    TILEWIDTH,
+    ImageFileDirectory_v2,
     TiffImageFile,
 )
 from PIL.WebPImagePlugin import WebPImageFile
 
-from models.images import deep
+from models.images import av1, deep
 from models.images.errors import (
     AnimatedPicture,
     DamagedPicture,
@@ -50,6 +58,10 @@ _MOST_BOXES = 10_000
 _PNG_END = b"IEND\xaeB`\x82"
 
 _GREY16 = {"I;16", "I;16B", "I;16N", "I;16R", "I;12"}
+_FLOATS = {"F;32F", "F;32BF", "F;32NF"}
+
+_SMALLEST_TILE = 16
+"""Pixels; TIFF 6.0 has sides of tiles be multiples of it."""
 
 
 def inspect(data: bytes, limits: Limits = USUAL) -> Header:
@@ -77,6 +89,8 @@ def opened(data: bytes, limits: Limits) -> ImageFile:
     image = _PLUGINS[name](BytesIO(data))
     _check(image.size, 1, limits)  # before the frames: counting those can cost memory
     _check(image.size, 2 if getattr(image, "is_animated", False) else 1, limits)
+    if isinstance(image, Jpeg) and image.lacks_data():
+        raise DamagedPicture
     return image
 
 
@@ -141,6 +155,28 @@ def _webp_canvas(data: bytes) -> tuple[tuple[int, int], int]:
     raise DamagedPicture
 
 
+def _tiff_directory(data: bytes) -> tuple[tuple[int, int], int]:
+    """Size of a TIFF's first page, before any of its parts is listed. Raises DamagedPicture where it has more parts
+    than the size has room for, as each would be."""
+    stream = BytesIO(data)
+    tags = ImageFileDirectory_v2(stream.read(16 if data[2] == _BIG else 8))
+    stream.seek(tags.next)
+    tags.load(stream)
+    width, height = tags[IMAGEWIDTH], tags[IMAGELENGTH]
+    strips, tiles = len(tags.get(STRIPOFFSETS, ())), len(tags.get(TILEOFFSETS, ()))
+    across, down = tags.get(TILEWIDTH, width), tags.get(TILELENGTH, height)
+    planes = max(1, tags.get(SAMPLESPERPIXEL, 1))
+    if strips > planes * height or (tiles and min(across, down) < _SMALLEST_TILE):
+        raise DamagedPicture
+    if tiles > planes * -(-width // across) * -(-height // down):
+        raise DamagedPicture
+    return (width, height), 1
+
+
+_BIG = 0x2B
+"""What tells a TIFF with places of 64 bits."""
+
+
 def _gif_screen(data: bytes) -> tuple[tuple[int, int], int]:
     """Size of a GIF's screen; a frame that reaches beyond it makes it larger, which is seen when it is opened."""
     return (int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")), 1
@@ -154,7 +190,7 @@ def _png(stream: BytesIO) -> ImageFile:
 
 
 class Jpeg(JpegImageFile):
-    """A JPEG that says when it has more than 8 bits."""
+    """A JPEG that says when it has more than 8 bits, or hardly any data."""
 
     bits = 8
 
@@ -165,6 +201,25 @@ class Jpeg(JpegImageFile):
             if self.bits != 8:
                 raise UnsupportedDepth(_samples(self.bits, (1,))) from None
             raise
+
+    def lacks_data(self) -> bool:
+        """Whether it has fewer bits than its blocks have codes: Pillow would show the rest grey.
+
+        A block has a code for its mean and one for where it ends, of a bit each at least (ITU T.81, F.1.2); one of a
+        progressive file may share the second. Arithmetic coding (of frames SOF9 and SOF10) can do with less.
+        """
+        stream = cast("BytesIO", self.fp)
+        head, held = stream.getvalue()[: stream.tell()], 8 * stream.getbuffer().nbytes
+        if any(frame in head for frame in _ARITHMETIC):
+            return False
+        each = 1 if "progressive" in self.info else 2
+        _, vertical, horizontal, _ = zip(*self.layer, strict=True)
+        rows = [-(-self.height * one // (8 * max(vertical))) for one in vertical]
+        columns = [-(-self.width * one // (8 * max(horizontal))) for one in horizontal]
+        return held < each * sum(map(operator.mul, rows, columns))
+
+
+_ARITHMETIC = (b"\xff\xc9", b"\xff\xca")
 
 
 class Tiff(TiffImageFile):
@@ -178,7 +233,7 @@ class Tiff(TiffImageFile):
             raise UnsupportedFormat
         bits, kinds = self.tag_v2.get(BITSPERSAMPLE, (1,)), self.tag_v2.get(SAMPLEFORMAT, (1,))
         cut = max(bits) > 8 or set(kinds) != {1}
-        if set(kinds) == {1} and deep.held(self.tag_v2):
+        if deep.held(self.tag_v2):
             self.deep = True
             self._declare()
             return
@@ -190,6 +245,9 @@ class Tiff(TiffImageFile):
             raise
         if cut and not self._kept_whole():
             raise UnsupportedDepth(_samples(max(bits), kinds))
+        if coding_of(self) == "F;32BF" and self.tile[0].codec_name == "libtiff":
+            # It turns the bytes of each number to the machine's order, and Pillow would turn them back.
+            self.tile = [tile._replace(args=("F;32NF", *cast("tuple", tile.args)[1:])) for tile in self.tile]
 
     def _declare(self) -> None:
         """What Pillow's own set-up would tell, which does not know all such files."""
@@ -201,7 +259,7 @@ class Tiff(TiffImageFile):
 
     def _kept_whole(self) -> bool:
         """Whether `decoding` gets every bit, as it does of grey."""
-        return coding_of(self) in _GREY16
+        return coding_of(self) in _GREY16 | _FLOATS
 
     @property
     def white_is_zero(self) -> bool:
@@ -214,20 +272,27 @@ class Tiff(TiffImageFile):
 
 def _samples(bits: int, kinds: tuple[int, ...]) -> str:
     if 3 in kinds:
-        return "floating point samples"
+        return f"floating point samples of {bits} bits, or packed"
     if 2 in kinds:
         return f"signed {bits}-bit samples"
     return f"{bits}-bit samples{' in an unusual arrangement' if bits == 16 else ''}"
 
 
 def _avif(stream: BytesIO) -> ImageFile:
-    """An AVIF of 8 bits. The configuration box of each coded image tells; Pillow cuts 10 and 12 bits in silence."""
-    head = stream.getvalue()[:65_536]
+    """An AVIF of 8 bits and the size that its data have.
+
+    The configuration box of each coded image tells its bits, of which Pillow cuts 10 and 12 in silence.
+    """
+    data, head = stream.getvalue(), stream.getvalue()[:65_536]
     at = head.find(b"av1C")
     while 0 <= at < len(head) - 6:
         if head[at + 6] & 0x40:
             raise UnsupportedDepth("more than 8 bits a sample")
         at = head.find(b"av1C", at + 4)
+    meta, (size, _) = _meta_box(data), _declared_canvas(data)
+    coded = av1.sizes(data, meta)
+    if coded and size not in coded and not any(made_of_others in meta for made_of_others in (b"grid", b"iovl")):
+        raise DamagedPicture
     # Processes run side by side as it is, and the stacks of threads would count against their limit of memory.
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     return AvifImagePlugin.AvifImageFile(stream)
@@ -275,7 +340,13 @@ _PLUGINS: dict[str, Callable[[BytesIO], ImageFile]] = {
     "heic": _heic,
 }
 
-_FIRST_LOOKS = {"webp": _webp_canvas, "gif": _gif_screen, "avif": _declared_canvas, "heic": _declared_canvas}
+_FIRST_LOOKS = {
+    "webp": _webp_canvas,
+    "tiff": _tiff_directory,
+    "gif": _gif_screen,
+    "avif": _declared_canvas,
+    "heic": _declared_canvas,
+}
 
 
 class _Quiet:

@@ -195,6 +195,52 @@ def test_tiff_of_12_bits_reaches_white() -> None:
     assert images.read(data).pixels.tolist() == [[[65_535], [65_535]]]
 
 
+GREYS = np.linspace(0, 1, 15, dtype=np.float32).reshape(3, 5, 1)
+
+
+@pytest.mark.parametrize("end", ["<", ">"])
+@pytest.mark.parametrize("scaled", [GREYS, GREYS * 255, GREYS - 9, (GREYS - 0.5) * 3e38])
+def test_floats_become_16_bits(scaled: np.ndarray, end: str) -> None:
+    """White is 1 where nothing is above it, and the greatest where something is."""
+    whole = (GREYS * 65_535).round()
+    for channels in (1, 3):
+        samples = np.repeat(scaled, channels, 2)
+        laid = [laid_tiff(samples, end, compression=8, t339=3)]
+        laid += [laid_tiff(samples, end, planar=True, t339=3)] if channels == 3 else []
+        for data in (tiff(samples, end, t339=3), *laid):
+            picture = images.read(data)
+            assert picture.pixels.dtype == np.uint16
+            assert np.abs(picture.pixels - np.repeat(whole, channels, 2)).max() <= 1
+
+
+def test_floats_may_use_a_part_of_the_scale_or_none() -> None:
+    assert images.read(tiff(GREYS / 4, t339=3)).pixels.max() == round(65_535 / 4)
+    assert images.read(tiff(GREYS, photometric=0, t339=3)).pixels[0, 0] == 65_535
+    assert images.read(tiff(np.full((2, 2, 1), 7, np.float32), t339=3)).pixels.max() == 0
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_floats_that_are_not_finite_are_damaged(odd: float, channels: int) -> None:
+    samples = np.repeat(GREYS, channels, 2)
+    samples[1, 2] = odd
+    with pytest.raises(DamagedPicture):
+        images.read(tiff(samples, t339=3))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_of_one_grey_has_enough_data(progressive: bool) -> None:
+    """As little as a picture can have; it is just not called cut short."""
+    image = Image.new("L", (2000, 1500), 77)
+    data = encoded(image, "JPEG", progressive=progressive, optimize=True)
+    assert (images.read(data).pixels == 77).all()
+    short = bytearray(data)
+    at = short.index(b"\xff\xc2" if progressive else b"\xff\xc0")
+    short[at + 5 : at + 9] = struct.pack(">HH", 15_000, 3000)
+    with pytest.raises(DamagedPicture):
+        images.read(bytes(short))
+
+
 def test_cmyk_without_profile() -> None:
     for data in (encoded(scene("CMYK"), "JPEG", quality=95, subsampling=0), encoded(scene("CMYK"), "TIFF")):
         picture = images.read(data)

@@ -25,9 +25,10 @@ from models.images import (
 @pytest.mark.parametrize(
     "data",
     [
-        tiff(noise(5, 7, 1).astype(np.float32), t339=3),
-        tiff(noise(5, 7, 3).astype(np.float32), t339=3),
+        tiff(noise(5, 7, 3).astype(np.float32), t339=3, t317=2),
+        tiff(noise(5, 7, 4).astype(np.float32), t339=3, t338=2),
         tiff(noise(5, 7, 1).astype(np.float64), t339=3),
+        tiff(noise(5, 7, 1).astype(np.float16), t339=3),
         tiff(noise(5, 7, 1).astype(np.int32), t339=2),
         tiff(noise(5, 7, 1).astype(np.uint32)),
         tiff(noise(5, 7, 1).astype(np.int16), t339=2),
