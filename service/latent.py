@@ -84,7 +84,7 @@ async def reconstruct(parts: Parts, loaded: Loaded, body: bytes, formats: list[s
         pixels = await through(job, "reconstruct", loaded, tile, timing)
         began = time.monotonic()
         written = formats[0] if formats else ANSWERED[picture.format]
-        rebuilt = Picture.of(pixels, picture.profile)
+        rebuilt = picture.repainted(Picture.of(pixels))
         data = await encoded(parts, rebuilt, written)
     timing.add("encode", time.monotonic() - began)
     return Answer(data, FORMATS[written].media_type, timing.told(loaded) | told_of(placement))

@@ -12,7 +12,7 @@ import numpy as np
 
 from models import inference, noise, restore
 from models.images import ANSWERED, FORMATS, Picture
-from service import errors, telemetry
+from service import errors, metrics, telemetry
 from service.batcher import Batcher, Done, Job, Late, Overloaded
 from service.decoders import DecodeFailed, Decoders
 from service.engine import Engine, Kind, Loaded, OutOfMemory, painting_cost
@@ -62,7 +62,9 @@ class Timing:
         self.add("model", piece.ran)
 
     def told(self, loaded: Loaded) -> dict[str, str]:
-        """The headers of every answer that a model made."""
+        """The headers of every answer that a model made, its parts counted."""
+        for part, seconds in self.seconds.items():
+            metrics.PART_SECONDS.labels(part).observe(seconds)
         return {"Denoir-Model": loaded.description.title, "Server-Timing": str(self)}
 
     def __str__(self) -> str:
@@ -194,7 +196,7 @@ async def colorize(parts: Parts, loaded: Loaded, body: bytes, formats: list[str]
         timing.ran(done)
         began = time.monotonic()
         written = formats[0] if formats else ANSWERED[picture.format]
-        data = await encoded(parts, replace(picture, pixels=done.result), written)
+        data = await encoded(parts, picture.repainted(Picture(done.result, picture.alpha)), written)
     timing.add("encode", time.monotonic() - began)
     return Answer(data, FORMATS[written].media_type, timing.told(loaded))
 

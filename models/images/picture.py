@@ -1,6 +1,6 @@
 """A decoded picture, what a header declares of one, and how large one may be."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,13 +65,13 @@ class Picture:
             raise ValueError("alpha must be h w with the size and dtype of the pixels")
 
     @classmethod
-    def of(cls, samples: Pixels, profile: bytes | None = None) -> "Picture":
+    def of(cls, samples: Pixels) -> "Picture":
         """From samples `h w c` as networks speak them: grey, RGB, or RGB multiplied by an alpha and that alpha."""
         if samples.shape[2] != 4:
-            return cls(samples, profile=profile)
+            return cls(samples)
         peak, alpha = np.iinfo(samples.dtype).max, samples[..., 3:]
         colours = np.minimum(samples[..., :3] * np.float32(peak) / np.maximum(alpha, 1), peak).round()
-        return cls(colours.astype(samples.dtype), alpha[..., 0].copy(), profile)
+        return cls(colours.astype(samples.dtype), alpha[..., 0].copy())
 
     @property
     def width(self) -> int:
@@ -97,6 +97,12 @@ class Picture:
         if alpha is None:
             alpha = np.full_like(self.pixels[..., 0], np.iinfo(self.pixels.dtype).max)
         return np.concatenate([np.broadcast_to(self._over(0), (*alpha.shape, 3)), alpha[..., None]], 2)
+
+    def repainted(self, other: "Picture") -> "Picture":
+        """With another's samples, and what holds for them of what is kept beside: a profile for grey doesn't hold for
+        colours, nor the other way round."""
+        same = self.pixels.shape[2] == other.pixels.shape[2]
+        return replace(self, pixels=other.pixels, alpha=other.alpha, profile=self.profile if same else None)
 
     def _over(self, paper: int) -> Pixels:
         """The pixels laid over paper of one grey, a band of rows at a time; as they are where all are opaque."""

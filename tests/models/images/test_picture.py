@@ -35,9 +35,16 @@ def test_what_a_network_says_is_a_picture() -> None:
     assert np.array_equal(picture.alpha, samples[..., 3])
     assert np.abs(picture.seen(4).astype(int) - samples).max() <= 1
     for channels in (1, 3):
-        plain = Picture.of(samples[..., :channels], b"profile")
-        assert (plain.alpha, plain.profile) == (None, b"profile")
+        plain = Picture.of(samples[..., :channels])
+        assert plain.alpha is None
         assert np.array_equal(plain.pixels, samples[..., :channels])
+
+
+def test_a_profile_is_kept_where_grey_stays_grey_and_colour_colour() -> None:
+    given = Picture(noise(4, 5, 3), noise(4, 5), b"profile", "tiff")
+    other = given.repainted(Picture(noise(2, 2, 3)))
+    assert (other.profile, other.format, other.alpha, other.width) == (b"profile", "tiff", None, 2)
+    assert given.repainted(Picture(noise(2, 2, 1))).profile is None
 
 
 def test_colours_brighter_than_their_alpha_are_as_bright_as_can_be() -> None:
