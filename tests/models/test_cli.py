@@ -13,8 +13,8 @@ from conftest import SAMPLES, scene
 from files import heic
 from PIL import Image
 
-from models import checkpoints, cli, images
-from models.cli import main
+from models import checkpoints, images
+from models.cli import drawing, main, pictures, places
 from models.colour import LUMA
 from models.recipes import RECIPES
 
@@ -184,7 +184,7 @@ def test_of_a_picture_that_takes_a_while_it_is_told_how_far_it_is(shelf: Path, t
     (tmp_path / "in.png").write_bytes(images.write(made((1000, 400), 1, False, np.uint8), "png"))
     words = ["denoise", tmp_path / "in.png", tmp_path / "out.png", "--model", "tiny-photo", "--sigma", 9]
     for moment, said in ((60.0, False), (0.0, True)):
-        monkeypatch.setattr(cli, "MOMENT", moment)
+        monkeypatch.setattr(pictures, "MOMENT", moment)
         monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
         assert run(shelf, *words) == 0
         told = capsys.readouterr().err
@@ -304,10 +304,10 @@ def test_answers_that_would_be_one_file_are_told_before_anything_is_done(
 
 def test_answers_within_the_folder_are_not_taken_for_pictures(photographs: Path):
     answers = photographs / "answers"
-    before = list(cli.targets(photographs, answers, None))
+    before = list(places.targets(photographs, answers, None))
     answers.mkdir()
     (answers / "a.png").write_bytes(b"an earlier answer")
-    assert list(cli.targets(photographs, answers, None)) == before
+    assert list(places.targets(photographs, answers, None)) == before
 
 
 def test_a_denoising_that_is_interrupted_leaves_no_half_file(
@@ -325,7 +325,7 @@ def test_a_denoising_that_is_interrupted_leaves_no_half_file(
 def test_a_link_that_an_answer_goes_to_stays_a_link(tmp_path: Path):
     (tmp_path / "there.png").write_bytes(b"")
     (tmp_path / "link.png").symlink_to(tmp_path / "there.png")
-    cli.keep(tmp_path / "link.png", b"answer")
+    places.keep(tmp_path / "link.png", b"answer")
     assert (tmp_path / "link.png").is_symlink()
     assert (tmp_path / "there.png").read_bytes() == b"answer"
 
@@ -341,7 +341,7 @@ def test_a_seed_is_drawn_and_told_when_none_is_given(shelf: Path, tmp_path: Path
 
 def test_every_drawn_seed_is_another_one():
     asked = Namespace(seed=None)
-    assert cli.seed_of(asked) != cli.seed_of(asked)
+    assert drawing.seed_of(asked) != drawing.seed_of(asked)
 
 
 def test_one_picture_keeps_what_its_camera_noted_and_takes_the_format_of_its_name(shelf: Path, tmp_path: Path):

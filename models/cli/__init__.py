@@ -1,0 +1,71 @@
+"""The verbs that need no server: train, evaluate, denoise, sample and the others that ask models, models.
+
+argparse, because training must run where only torch, numpy, safetensors, Pillow and tqdm are (`python -m models`).
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from models.cli.drawing import add_encode, add_sample, encode, sample
+from models.cli.mistakes import MISTAKES, told
+from models.cli.pictures import add_denoise, add_pictures, colorize, denoise, reconstruct
+from models.cli.shelf import add_models, add_prepare, models, prepare
+from models.cli.training import add_evaluate, add_train, evaluate, train
+from models.training import Stopped
+
+Verb = Callable[[argparse.Namespace], int]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The verbs of this package alone, for machines without the service's libraries."""
+    return run(parser("python -m models"), argv)
+
+
+def run(commands: argparse.ArgumentParser, argv: list[str] | None) -> int:
+    """Carries out one command; returns its exit code: 0 done, 1 it couldn't, 2 asked wrongly, 130 interrupted."""
+    asked = commands.parse_args(argv)
+    try:
+        return asked.verb(asked)
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        return 130
+    except MISTAKES as error:
+        print(f"{commands.prog}: {told(error)}", file=sys.stderr)
+        return 1
+
+
+def parser(program: str, shelf: Path | None = None, graphs: Path | None = None) -> argparse.ArgumentParser:
+    """The command line of the verbs below; `shelf` is where checkpoints are kept, which must be told where it is None;
+    `graphs` where compiled graphs are kept."""
+    commands = argparse.ArgumentParser(program, description="Trains autoencoders on pictures and asks them.")
+    commands.set_defaults(graphs=graphs)
+    told = f"folder of trained checkpoints (default: {shelf})" if shelf else "folder of trained checkpoints"
+    commands.add_argument("--shelf", type=Path, default=shelf, required=shelf is None, metavar="FOLDER", help=told)
+    verbs = commands.add_subparsers(required=True, metavar="VERB")
+    for name, (add, verb) in VERBS.items():
+        one = verbs.add_parser(name, help=first_line(verb), description=verb.__doc__)
+        add(one)
+        one.set_defaults(verb=verb)
+    return commands
+
+
+def first_line(verb: Verb) -> str:
+    return (verb.__doc__ or "").partition("\n")[0]
+
+
+VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Verb]] = {
+    "train": (add_train, train),
+    "evaluate": (add_evaluate, evaluate),
+    "denoise": (add_denoise, denoise),
+    "sample": (add_sample, sample),
+    "reconstruct": (partial(add_pictures, model="digits-vae"), reconstruct),
+    "encode": (add_encode, encode),
+    "colorize": (partial(add_pictures, model="colorize"), colorize),
+    "models": (add_models, models),
+    "prepare": (add_prepare, prepare),
+}

@@ -1,0 +1,28 @@
+"""What a user can do something about, and how it is told."""
+
+import torch
+
+from models.catalog import UnknownModel
+from models.checkpoints import CheckpointError
+from models.data import DataError
+from models.images import PictureError
+
+MISTAKES = (
+    CheckpointError,
+    DataError,
+    PictureError,
+    UnknownModel,
+    ValueError,
+    OSError,
+    ArithmeticError,
+    MemoryError,
+    torch.OutOfMemoryError,
+)
+"""What a user can do something about; told in a sentence. Anything else is our own mistake, and shows its trace."""
+
+
+def told(error: BaseException) -> str:
+    """What went wrong, in a sentence: of the system's errors, without their number."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__

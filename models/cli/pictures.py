@@ -1,0 +1,150 @@
+"""The verbs that make pictures of pictures: denoise, reconstruct, colorize."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from models import checkpoints, images, inference, letterbox, noise
+from models.arguments import device, level, positive, share
+from models.cli.mistakes import told
+from models.cli.places import apart, format_named, targets
+from models.cli.shelf import able, session_of
+from models.images import ANSWERED, WRITTEN, Picture, PictureError
+from models.inference import Session
+
+
+def add_pictures(one: argparse.ArgumentParser, model: str) -> None:
+    """What every verb takes that makes pictures of pictures; `model` is the one asked unless another is named."""
+    one.add_argument("source", type=Path, metavar="IN", help="a picture, or a folder of pictures")
+    one.add_argument("target", type=Path, metavar="OUT", help="a file, or a folder for the answers")
+    one.add_argument("--model", default=model, help=f"name, or name@version (default: {model})")
+    one.add_argument(
+        "--format", choices=sorted(WRITTEN), help="of the answers (default: as the name of OUT says, or IN's)"
+    )
+    one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
+
+
+def add_denoise(one: argparse.ArgumentParser) -> None:
+    add_pictures(one, "photo")
+    one.add_argument(
+        "--sigma", type=level, help="noise level in 8-bit grey levels, 0 to 100; left out, it is estimated"
+    )
+    one.add_argument("--strength", type=share, default=1.0, help="how much of the change is made, 0 to 1 (default: 1)")
+    one.add_argument("--tile", type=positive, default=512, help="longest side of a tile (default: 512)")
+
+
+def denoise(asked: argparse.Namespace) -> int:
+    """Take the noise out of a picture, or of all pictures in a folder."""
+    return each_picture(asked, "denoise", cleaned)
+
+
+def reconstruct(asked: argparse.Namespace) -> int:
+    """Show what an autoencoder makes of a picture's code, or of those of all pictures in a folder.
+
+    Pictures of another size are fitted into the model's, what is transparent shown on white.
+    """
+    return each_picture(asked, "reconstruct", rebuilt)
+
+
+def colorize(asked: argparse.Namespace) -> int:
+    """Colour a grey picture, or all pictures in a folder; of pictures in colour the lightness is taken."""
+    return each_picture(asked, "colorize", coloured)
+
+
+Answer = Callable[[Session, Picture, argparse.Namespace], Picture]
+"""(session, a picture, what was asked) -> the answer, for which the picture's own pixels may be used."""
+
+
+def each_picture(asked: argparse.Namespace, ask: str, answer: Answer) -> int:
+    """Answers each picture of IN in its place in OUT, past those that can't be done."""
+    entry = able(asked, ask)
+    pairs = apart(targets(asked.source, asked.target, asked.format))
+    if asked.graphs and inference.chosen_device(asked.device).type == "cpu":
+        inference.draw_apart(entry.folder, (ask,), asked.graphs)
+    session = session_of(checkpoints.load(entry.folder), asked)
+    failed = []
+    for source, target in (bar := tqdm(pairs, unit="picture", disable=len(pairs) == 1)):
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            answered(session, source, target, answer, asked)
+        except UNFIT as error:
+            failed.append(f"{source}: {told(error)}")
+            bar.write(failed[-1], file=sys.stderr)
+    if len(pairs) > 1 and failed:
+        print(f"{len(failed)} of {len(pairs)} pictures could not be done", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def answered(session: Session, source: Path, target: Path, answer: Answer, asked: argparse.Namespace) -> None:
+    """Writes the answer to one picture, with what the camera noted of it; a link stays one, to what is written."""
+    picture, notes = opened(source)
+    picture = answer(session, picture, asked)
+    form = asked.format or format_named(target) or ANSWERED[picture.format]
+    with checkpoints.replacing(target.resolve()) as stream:
+        images.save(picture, form, stream, metadata=notes)
+
+
+def opened(source: Path) -> tuple[Picture, bytes | None]:
+    """A picture, and what the camera noted of it."""
+    data = source.read_bytes()
+    notes = images.exif_of(data)  # first, as for this a PNG is decoded as well, and then there would be two of it
+    return images.read(data), notes
+
+
+UNFIT = (PictureError, inference.WrongSize, letterbox.CannotFit, inference.NotFinite, OSError)
+"""What can be wrong with one picture and not with the next."""
+
+
+def cleaned(session: Session, picture: Picture, asked: argparse.Namespace) -> Picture:
+    """One picture, cleaned where it stands."""
+    sigma = 0.0
+    if session.needs.level:
+        sigma = noise.estimate(picture.pixels, picture.alpha) if asked.sigma is None else asked.sigma
+    with progress_bar(picture) as bar:
+        pixels = inference.restored(
+            session,
+            picture.pixels,
+            sigma,
+            inference.tiling_for(session.needs, asked.tile),
+            lambda share: bar.update(share * bar.total - bar.n),
+            alpha=picture.alpha,
+            strength=asked.strength,
+            into=picture.pixels,
+        )
+    return replace(picture, pixels=pixels)
+
+
+def progress_bar(picture: Picture) -> tqdm:
+    """Of one picture in megapixels, shown where it takes longer than a moment, and gone when it is done."""
+    return tqdm(
+        total=picture.width * picture.height / 1e6,
+        delay=MOMENT,
+        leave=False,
+        bar_format="{l_bar}{bar}| {n:.1f} of {total:.1f} megapixels [{elapsed}<{remaining}]",
+    )
+
+
+MOMENT = 2.0
+"""Seconds."""
+
+
+def rebuilt(session: Session, picture: Picture, asked: argparse.Namespace) -> Picture:
+    """One picture, rebuilt from its code."""
+    pixels, _ = inference.reconstructed(session, picture.seen(session.needs.channels))
+    answer = Picture.of(pixels)
+    return recoloured(picture, answer.pixels, answer.alpha)
+
+
+def coloured(session: Session, picture: Picture, asked: argparse.Namespace) -> Picture:
+    """One picture in colour, transparent where it was."""
+    return recoloured(picture, inference.colorized(session, picture.pixels), picture.alpha)
+
+
+def recoloured(picture: Picture, pixels: images.Pixels, alpha: images.Pixels | None) -> Picture:
+    """The picture with other pixels; a profile for grey doesn't hold for colours, nor the other way round."""
+    same = picture.pixels.shape[2] == pixels.shape[2]
+    return replace(picture, pixels=pixels, alpha=alpha, profile=picture.profile if same else None)

@@ -1,0 +1,112 @@
+"""The verbs that make a model and measure it: train, evaluate."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from models import checkpoints, training
+from models.arguments import above_zero, count, device, positive, seed, side
+from models.catalog import SHIPPED, Catalog
+from models.recipes import RECIPES
+
+
+def add_train(one: argparse.ArgumentParser) -> None:
+    one.add_argument("recipe", choices=sorted(RECIPES), metavar="RECIPE", help=", ".join(sorted(RECIPES)))
+    one.add_argument("--data", type=Path, required=True, help="folder or zip of pictures, folder of idx files, or .npz")
+    one.add_argument("--name", help="what the model will be called (default: the recipe's name)")
+    one.add_argument("--steps", type=positive, help="stop after so many steps (default: the recipe's)")
+    one.add_argument("--minutes", type=above_zero, help="stop after so many minutes of training")
+    one.add_argument("--batch", type=positive, help="pictures or crops in a step (default: the recipe's)")
+    one.add_argument("--rate", type=above_zero, help="learning rate at its highest (default: the recipe's)")
+    one.add_argument("--size", type=side, help="side in pixels that pictures are brought to, or of crops")
+    one.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the network")
+    one.add_argument(
+        "--objective", action="append", default=[], metavar="NAME=VALUE", help="a setting of the loss, such as beta=4"
+    )
+    one.add_argument("--seed", type=seed, default=0, help="of everything that is drawn (default: 0)")
+    one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
+    one.add_argument(
+        "--compile", choices=("auto", "on", "off"), default="auto", help="compile the network (default: auto)"
+    )
+    one.add_argument("--state", type=Path, help="where the run's state is kept (default: on the shelf, until it ends)")
+    one.add_argument("--start-from", metavar="MODEL", help="begin with the weights of a model on the shelf")
+    one.add_argument("--half", action="store_true", help="store 16-bit weights: half the file")
+    one.add_argument("--quiet", action="store_true", help="no bar, no words")
+
+
+def train(asked: argparse.Namespace) -> int:
+    """Train a model on a folder of pictures.
+
+    Interrupted (Ctrl-C, SIGTERM, a lost machine), the same command goes on where it was.
+    """
+    shelf = Catalog.of(SHIPPED, asked.shelf)
+    name = asked.recipe if asked.name is None else asked.name
+    if not checkpoints.NAME.fullmatch(name):
+        raise ValueError(f"a name is made of a-z, 0-9, dot, dash and underscore; {name!r} is not")
+    version = shelf.next_version(name)
+    folder = asked.shelf / (name if version == "1" else f"{name}@{version}")
+    plan = training.plan_for(
+        asked.recipe,
+        **chosen(
+            asked, "data", "steps", "minutes", "batch", "rate", "size", "seed", "device", "compile", "half", "quiet"
+        ),
+        name=name,
+        version=version,
+        state=asked.state or asked.shelf / ".training" / f"{name}@{version}",
+        config=settings(asked.set, "--set"),
+        aims=settings(asked.objective, "--objective"),
+        start_from=shelf.find(asked.start_from).folder if asked.start_from else None,
+    )
+    described = training.train(plan, folder)
+    if not asked.state:
+        training.forget(plan.state)
+    print(f"{described.title} is on the shelf: {folder}")
+    return 0
+
+
+def chosen(asked: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The flags of those names."""
+    return {name: getattr(asked, name) for name in names}
+
+
+def settings(pairs: list[str], flag: str) -> dict[str, Any]:
+    """`NAME=VALUE`s, values as JSON has them. Raises ValueError."""
+    values = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"{flag} takes NAME=VALUE, not {pair!r}")
+        try:
+            values[name] = json.loads(value)
+        except ValueError:
+            values[name] = value
+    return values
+
+
+def add_evaluate(one: argparse.ArgumentParser) -> None:
+    one.add_argument("model", help="name, or name@version")
+    one.add_argument("--data", type=Path, required=True, help="test pictures: a folder, a zip, idx files or .npz")
+    one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
+    one.add_argument("--tile", type=positive, default=512, help="longest side of a tile (default: 512)")
+    one.add_argument("--limit", type=positive, default=0, help="measure on the first so many pictures alone")
+    one.add_argument(
+        "--samples",
+        type=count,
+        default=1000,
+        help="draws of each picture's code for a VAE's likelihood, hours on a CPU; 0 for none (default: 1000)",
+    )
+
+
+def evaluate(asked: argparse.Namespace) -> int:
+    """Measure a model on test pictures, and write its card."""
+    from models import evaluation  # needs torchmetrics, which a machine that only trains may lack
+
+    entry = Catalog.of(SHIPPED, asked.shelf).find(asked.model)
+    report = evaluation.evaluate(entry.folder, asked.data, asked.device, asked.tile, asked.limit, asked.samples)
+    print(evaluation.as_markdown(report.table))
+    for title, table in report.more.items():
+        print(f"\n{title}:\n{evaluation.as_markdown(table)}")
+    for name, value in report.figures.items():
+        print(f"{name}: {evaluation.shown(value)}")
+    return 0
