@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models import checkpoints
-from models.checkpoints import Description
+from models.checkpoints import CheckpointError, Description
 
 SHIPPED = Path(__file__).parent / "weights"
 """The checkpoints that come with the program."""
@@ -38,12 +38,25 @@ class Catalog:
 
         Raises CheckpointError for a folder that holds a config but can't be used.
         """
+        catalog, errors = cls.readable(*shelves)
+        if errors:
+            raise errors[0]
+        return catalog
+
+    @classmethod
+    def readable(cls, *shelves: Path) -> tuple["Catalog", list[CheckpointError]]:
+        """The same of what can be used, and what is wrong with the rest."""
         entries: dict[str, Entry] = {}
+        errors: list[CheckpointError] = []
         for shelf in shelves:
             for config in sorted(shelf.glob(f"*/{checkpoints.CONFIG}")):
-                description = checkpoints.describe(config.parent)
-                entries[description.title] = Entry(description, config.parent)
-        return cls(entries)
+                try:
+                    description = checkpoints.describe(config.parent)
+                except CheckpointError as error:
+                    errors.append(error)
+                else:
+                    entries[description.title] = Entry(description, config.parent)
+        return cls(entries), errors
 
     @property
     def titles(self) -> list[str]:

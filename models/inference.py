@@ -103,6 +103,11 @@ class Session:
         return self.network.needs
 
     @property
+    def size(self) -> int:
+        """Bytes of the weights."""
+        return sum(weight.nbytes for weight in self.network.state_dict().values())
+
+    @property
     def made(self) -> str:
         """What runs it, and in how many bits."""
         by_openvino = any(isinstance(program, Compiled) for program in self.programs.values())

@@ -12,13 +12,14 @@ from starlette.middleware.cors import CORSMiddleware
 
 from models.catalog import SHIPPED, Catalog
 from models.images import Limits
-from service import cards, errors, guards, page, parameters, pipeline
+from service import cards, errors, guards, metrics, page, parameters
 from service.batcher import Batcher
 from service.decoders import Decoders
 from service.engine import Engine, use_cores
 from service.keys import Doorkeeper, Keys
 from service.parameters import problems
 from service.pipeline import Parts
+from service.repository import measure
 from service.routes import health, router
 from service.settings import Settings
 
@@ -35,6 +36,8 @@ CROSS_ORIGIN: dict[str, Any] = {
 
 ALWAYS, KEYED = problems(400, 414, 431, 500, 503), problems(401, 429)
 """What any route may answer."""
+LOOK = 1.0
+"""Seconds between two looks at what waits."""
 BEARER = HTTPBearer(auto_error=False)
 
 
@@ -92,7 +95,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(Doorkeeper, keys=keys, rate=settings.key_rate)
     if settings.origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.origins, **CROSS_ORIGIN)
-    app.add_middleware(guards.RequestIds)
+    routers = (router, cards.router, health, page.router)
+    routes = frozenset(getattr(route, "path", "") for one in routers for route in one.routes)
+    app.add_middleware(guards.RequestIds, routes=routes)
     return app
 
 
@@ -100,9 +105,10 @@ def create_app(settings: Settings) -> FastAPI:
 async def running(settings: Settings) -> AsyncIterator[Parts]:
     """The parts at work: models loaded and warm, the queue served, decoders waiting; all ended in order."""
     use_cores(settings.cores)
-    engine = await asyncio.to_thread(Engine, Catalog.of(SHIPPED, settings.models), settings)
+    shelves = (SHIPPED, settings.models)
+    engine = await asyncio.to_thread(Engine, Catalog.of(*shelves), settings, shelves)
     batcher = Batcher(
-        engine.run,  # type: ignore[arg-type]
+        metrics.watched(engine.run),
         engine.capacity,
         key=lambda kind: (kind.model, kind.task),
         max_waiting=settings.max_waiting,
@@ -115,9 +121,23 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
     batcher.start()
     parts = Parts(engine, batcher, decoders)
     try:
-        await asyncio.get_running_loop().run_in_executor(batcher.thread, engine.warm_up)
-        await pipeline.measure(parts)  # only now, so that what is done but once does not count
+        await parts.models.warm()
+        await measure(engine, batcher)  # only now, so that what is done but once does not count
+        watching = [asyncio.create_task(looked_at(parts))]
+        if settings.watch:
+            watching.append(asyncio.create_task(parts.models.watch(settings.watch)))
         yield parts
+        for task in watching:
+            task.cancel()
     finally:
         await batcher.close()
         await decoders.close()
+
+
+async def looked_at(parts: Parts) -> None:
+    """Tells the metrics, from time to time, how much waits and what is held."""
+    while True:
+        metrics.QUEUE_PIXELS.set(sum(job.left for job in parts.batcher.jobs))
+        metrics.QUEUE_SECONDS.set(parts.batcher.backlog)
+        metrics.DEVICE_BYTES.set(parts.engine.memory)
+        await asyncio.sleep(LOOK)

@@ -1,20 +1,26 @@
 """Holds the loaded models and the device, and runs batches. Only the device's own thread calls `run`."""
 
 import logging
+import math
+import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
 
 from models import checkpoints, inference, restore
-from models.catalog import Catalog
-from models.checkpoints import Description
+from models.catalog import Catalog, Entry
+from models.checkpoints import CheckpointError, Description, Model
 from models.inference import NotFinite, Session
 from models.restore import Tiling, Window
 from models.types import Needs
+from service import metrics
 from service.settings import Settings
 
 log = logging.getLogger("denoir")
@@ -58,28 +64,95 @@ class OutOfMemory(Exception):
 
 
 class Engine:
-    """The models of a catalog, all loaded on one device."""
+    """The models of a catalog on one device: all loaded from the start, or, where that is set or their memory is
+    bounded, each when it is first needed.
 
-    def __init__(self, catalog: Catalog, settings: Settings):
-        self.catalog = catalog
+    loaded: by title. sizes: bytes that each took when it was loaded. limit: bytes that all may take.
+    Raises CheckpointError for one that can't be used.
+    """
+
+    def __init__(self, catalog: Catalog, settings: Settings, shelves: tuple[Path, ...] = ()):
+        self.catalog, self.shelves = catalog, shelves
         self.cache = settings.cache
         self.device = inference.chosen_device(settings.device)
+        self.limit = settings.model_memory or math.inf
+        self.preload = settings.preload and not settings.model_memory
         gpu = self.device.type == "cuda"
         self.buckets = tuple(side for side in GPU_BUCKETS if side <= settings.tile) if gpu else ()
         self.tile = settings.tile
         self.batch_pixels = settings.batch_pixels or settings.tile**2 * (16 if gpu else 1)
-        self.loaded = {title: self.load(title) for title in catalog.titles}
+        self.loaded: dict[str, Loaded] = {}
+        self.let_go: WeakValueDictionary[str, Loaded] = WeakValueDictionary()
+        self.sizes: dict[str, int] = {}
+        self.grown: dict[str, int] = {}
+        self.needs: dict[str, Needs] = {}
+        for title in catalog.titles:
+            (self.load if self.preload else self.check)(catalog.entries[title])
 
-    def load(self, title: str) -> Loaded:
-        """Reads a checkpoint onto the device. Raises CheckpointError."""
-        model = checkpoints.load(self.catalog.find(title).folder)
-        session = Session(model.network, self.device, title, model.description.sha256, self.cache)
-        tiling = inference.tiling_for(session.needs, self.tile, self.buckets)
-        return Loaded(model.description, session, tiling)
+    def load(self, entry: Entry, apart: bool = False) -> Loaded:
+        """Reads a checkpoint onto the device. Raises CheckpointError, also where it is another than it was.
 
-    def find(self, name: str) -> Loaded:
-        """The model called `name` or `name@version`. Raises UnknownModel."""
-        return self.loaded[self.catalog.find(name).description.title]
+        apart: what has to be compiled is drawn in a process of its own first, so that nobody waits for it here.
+        """
+        title = entry.description.title
+        if apart and self.device.type == "cpu":
+            inference.draw_apart(entry.folder, entry.description.asks, self.cache)
+        self.grown[title] = 0
+        with self.accounted(title):
+            model = self.check(entry)
+            session = Session(model.network, self.device, title, model.description.sha256, self.cache)
+            tiling = inference.tiling_for(session.needs, self.tile, self.buckets)
+            self.loaded[title] = loaded = Loaded(model.description, session, tiling)
+        metrics.LOADS.labels(title).inc()
+        return loaded
+
+    def check(self, entry: Entry) -> Model:
+        """The checkpoint, if it can be used; what it needs is known from then on. Raises CheckpointError."""
+        model = checkpoints.load(entry.folder)
+        if model.description.sha256 != entry.description.sha256:
+            raise CheckpointError(f"{entry.folder.name}: it has changed since it was listed")
+        self.needs[entry.description.title] = model.network.needs
+        return model
+
+    def unload(self, title: str) -> None:
+        """Lets go of a model; its memory is free as soon as no request holds it."""
+        self.let_go[title] = self.loaded.pop(title)
+        metrics.UNLOADS.labels(title).inc()
+        metrics.MODEL_BYTES.labels(title).set(0)
+
+    def add(self, entry: Entry) -> None:
+        """Makes a model known."""
+        self.catalog = Catalog(self.catalog.entries | {entry.description.title: entry})
+
+    def forget(self, title: str) -> None:
+        """Makes a model unknown."""
+        self.catalog = Catalog({one: entry for one, entry in self.catalog.entries.items() if one != title})
+        if title in self.loaded:
+            self.unload(title)
+
+    def of(self, kind: Kind) -> Loaded:
+        """The model of a kind, which may be one that was let go of and is still held by whoever asks."""
+        return self.loaded.get(kind.model) or self.let_go[kind.model]
+
+    @property
+    def memory(self) -> int:
+        """Bytes that are taken: of the GPU by this process, on a CPU by the process itself."""
+        return torch.cuda.memory_allocated(self.device) if self.device.type == "cuda" else resident()
+
+    @property
+    def held(self) -> int:
+        """Bytes that the loaded models take."""
+        return sum(self.sizes[title] for title in self.loaded)
+
+    @contextmanager
+    def accounted(self, title: str) -> Iterator[None]:
+        """Counts what is taken meanwhile as the model's: at least its weights, and what it took when it was loaded
+        before, as another's room may be used again."""
+        before = self.memory
+        yield
+        self.grown[title] += max(0, self.memory - before)
+        self.sizes[title] = max(self.loaded[title].session.size, self.sizes.get(title, 0), self.grown[title])
+        metrics.MODEL_BYTES.labels(title).set(self.sizes[title])
 
     def capacity(self, kind: Kind) -> int:
         """How many pieces of a kind one batch may hold."""
@@ -88,7 +161,7 @@ class Engine:
     def run(self, kind: Kind, payloads: list[Any]) -> list[Any]:
         """One batch: payloads in, results out, in the same order. What doesn't fit is run in smaller parts."""
         try:
-            return TASKS[kind.task](self.loaded[kind.model], payloads)
+            return TASKS[kind.task](self.of(kind), payloads)
         except Exception as error:
             if not lacks_memory(error):
                 raise
@@ -103,7 +176,7 @@ class Engine:
 
     def run_cut(self, kind: Kind, payload: Any) -> Any:
         """One tile as if it were a picture to be cut into tiles of half its side, if it may be; or what went wrong."""
-        windows = smaller(self.loaded[kind.model], kind)
+        windows = smaller(self.of(kind), kind)
         if not windows:
             return OutOfMemory()
         tile, sigma = payload
@@ -116,16 +189,28 @@ class Engine:
             restore.join(answer, window, restore.kept(tile, None, window, result))
         return answer
 
-    def examples(self) -> Iterator[tuple[Kind, int, Any]]:
-        """Of everything that can be asked: a kind, what one piece of it costs in pixels, and such a piece."""
-        for title, loaded in self.loaded.items():
+    def examples(self, *titles: str) -> Iterator[tuple[Kind, int, Any]]:
+        """Of everything that can be asked of those models, or of all that are loaded: a kind, what one piece of it
+        costs in pixels, and such a piece."""
+        for title in titles or tuple(self.loaded):
+            loaded = self.loaded[title]
             for task in dict.fromkeys(inference.TASK_OF[ask] for ask in loaded.description.asks):
                 yield EXAMPLES[task](title, loaded)
 
-    def warm_up(self) -> None:
+    def warm_up(self, *titles: str) -> None:
         """One small batch of everything, so that the first request doesn't pay for first-time work."""
-        for kind, _, payload in self.examples():
-            self.run(kind, [payload])
+        for title in titles or tuple(self.loaded):
+            with self.accounted(title):
+                for kind, _, payload in self.examples(title):
+                    self.run(kind, [payload])
+
+
+def resident() -> int:
+    """Bytes of memory that this process has; 0 where the system doesn't tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0
 
 
 def lacks_memory(error: Exception) -> bool:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from models.catalog import UnknownModel
+from models.checkpoints import CheckpointError
 from models.images import (
     AnimatedPicture,
     EmptyPicture,
@@ -21,6 +22,7 @@ from models.images import (
 )
 from models.inference import NotFinite, WrongSize
 from models.letterbox import CannotFit
+from service import metrics, telemetry
 
 log = logging.getLogger("denoir")
 
@@ -150,6 +152,10 @@ def of_unknown_model(error: UnknownModel) -> Problem:
     return Problem(404, "unknown-model", str(error), known=error.known)
 
 
+def of_checkpoint(error: CheckpointError) -> Problem:
+    return Problem(503, "unusable-model", "this model can't be loaded now; the log says why", {"Retry-After": "60"})
+
+
 def not_evaluated(model: str) -> Problem:
     return Problem(404, "not-evaluated", f"{model} has not been evaluated, and has neither card nor contact sheet")
 
@@ -189,6 +195,7 @@ TRANSLATIONS: dict[type[Exception], Any] = {
     Problem: lambda problem: problem,
     PictureError: of_picture,
     UnknownModel: of_unknown_model,
+    CheckpointError: of_checkpoint,
     WrongSize: of_wrong_size,
     CannotFit: of_no_fit,
     NotFinite: of_not_finite,
@@ -208,7 +215,9 @@ def problem_of(error: Exception) -> Problem:
 
 
 def told(problem: Problem, request_id: str) -> JSONResponse:
-    """The problem as an answer."""
+    """The problem as an answer, counted and noted for the log."""
+    metrics.REJECTIONS.labels(problem.slug).inc()
+    telemetry.note(problem=problem.slug)
     body = {
         "type": f"urn:denoir:{problem.slug}",
         "title": problem.slug.replace("-", " "),

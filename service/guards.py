@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount
 
-from service import errors, telemetry
+from service import errors, metrics, telemetry
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -47,12 +47,15 @@ class RequestIds:
     """Gives every request an id (the client's own where it is well formed) and a line in the log, and every answer the
     security headers.
 
+    routes: paths that the application takes as they stand; a request that is refused on the way to one of them is
+    counted there.
+
     Being outermost, it also answers for what nobody foresaw: 500 with the id, under which the log has the trace. And
     for what is cut off because the service ends: 503.
     """
 
-    def __init__(self, app: ASGIApp):
-        self.app = app
+    def __init__(self, app: ASGIApp, routes: frozenset[str] = frozenset()):
+        self.app, self.routes = app, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -86,7 +89,12 @@ class RequestIds:
         finally:
             if problem and not status:
                 await errors.told(problem, scope["request_id"])(scope, receive, send_with_headers)
-            record.end(status)
+            record.end(status, self.route_of(scope))
+
+    def route_of(self, scope: Scope) -> str:
+        """The route that took a request, as the application writes it; never a path that only a client writes."""
+        known = scope["path"] if scope["path"] in self.routes else metrics.OTHER
+        return getattr(scope.get("route"), "path", known)
 
 
 @dataclass
@@ -138,7 +146,9 @@ class Methods:
         if scope["method"] == "OPTIONS" and allowed:
             await Response(status_code=204, headers={"Allow": ", ".join(allowed)})(scope, receive, send)
         elif scope["method"] == "HEAD" and "HEAD" in allowed:
-            await self.app({**scope, "method": "GET"}, receive, bodiless(send))
+            asked = {**scope, "method": "GET"}
+            await self.app(asked, receive, bodiless(send))
+            scope["route"] = asked.get("route")
         else:
             await self.app(scope, receive, send_allowed)
 

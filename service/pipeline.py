@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from service import errors, metrics, telemetry
 from service.batcher import Batcher, Done, Job, Late, Overloaded
 from service.decoders import DecodeFailed, Decoders
 from service.engine import Engine, Kind, Loaded, OutOfMemory, painting_cost
+from service.repository import Repository
 
 Progress = Callable[[int, int], None]
 """Told how many tiles are done, and of how many, whenever one is."""
@@ -28,6 +30,10 @@ class Parts:
     engine: Engine
     batcher: Batcher
     decoders: Decoders
+
+    @cached_property
+    def models(self) -> Repository:
+        return Repository(self.engine, self.batcher)
 
     @asynccontextmanager
     async def admitted(self, kind: Kind, cost: int, size: int = 0) -> AsyncIterator[Job]:
@@ -204,18 +210,3 @@ async def colorize(parts: Parts, loaded: Loaded, body: bytes, formats: list[str]
 def held(picture: Picture, answer: int) -> int:
     """Bytes of a picture as it came, and of its `answer`."""
     return picture.pixels.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes) + answer
-
-
-async def measure(parts: Parts) -> None:
-    """One full batch of all there is to ask, so that the batcher knows each rate before anybody waits.
-
-    Raises RuntimeError, with its name, for a model that can't even do that.
-    """
-    for kind, cost, payload in parts.engine.examples():
-        try:
-            async with parts.admitted(kind, 0) as job:
-                job.timer.reschedule(None)  # there is nothing yet that could tell how long it may take
-                async for _ in job.answers(kind, cost, [payload] * parts.engine.capacity(kind)):
-                    pass
-        except Exception as error:
-            raise RuntimeError(f"{kind.model} fails at its first {kind.task}: {error}") from error

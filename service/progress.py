@@ -123,7 +123,6 @@ class InParts(Response):
 
     async def end(self, problem: errors.Problem, send: Send) -> None:
         """Tells what went wrong, as the last part."""
-        telemetry.note(problem=problem.slug)
         told = errors.told(problem, self.request.scope.get("request_id", ""))
         await self.send_part(send, {"Content-Type": "application/problem+json"}, bytes(told.body), last=True)
 

@@ -45,7 +45,7 @@ async def denoise(
     Asked for as `multipart/mixed`, the answer tells how far it is: parts of JSON, `{"done": 3, "tiles": 24}`, and last
     the picture, or the problem that kept it from being made.
     """
-    loaded = able(parts, model, "denoise")
+    loaded = await able(parts, model, "denoise")
     formats = parameters.formats_asked(request, format)
     body = await bodies.picture_of(request)
     return await progress.answered(
@@ -67,7 +67,7 @@ async def colorize(
     format: parameters.FormatName = None,
 ) -> Response:
     """Gives a picture colours, its lightness kept; those that it has are not looked at."""
-    loaded = able(parts, model, "colorize")
+    loaded = await able(parts, model, "colorize")
     formats = parameters.formats_asked(request, format)
     body = await bodies.picture_of(request)
     return await answered(request, parts, pipeline.colorize(parts, loaded, body, formats))
@@ -90,7 +90,7 @@ async def sample(
     format: parameters.AlbumForm = "png",
 ) -> Response:
     """Draws new pictures. Picture i of a seed is the same whatever `n` is and whatever else the service does."""
-    loaded = able(parts, model, "sample")
+    loaded = await able(parts, model, "sample")
     enough(request, "n", n)
     return await answered(request, parts, latent.sample(parts, loaded, n, seed, temperature, format, first))
 
@@ -106,7 +106,7 @@ async def codes(
     first: parameters.First = 0,
 ) -> Drawn:
     """Tells the codes of the pictures that `/sample` draws of a seed, for `/decode`."""
-    loaded = able(parts, model, "codes", "sample", "decode")
+    loaded = await able(parts, model, "codes", "sample", "decode")
     enough(request, "n", n)
     return latent.told_codes(loaded, n, seed, temperature, first)
 
@@ -129,7 +129,7 @@ async def interpolate(
     format: parameters.AlbumForm = "png",
 ) -> Response:
     """Draws the pictures on the way from one seed to another; the ends are the first pictures of those seeds."""
-    loaded = able(parts, model, "interpolate")
+    loaded = await able(parts, model, "interpolate")
     enough(request, "steps", steps)
     way = latent.interpolate(parts, loaded, (first, last), steps, path, temperature, format)
     return await answered(request, parts, way)
@@ -151,7 +151,7 @@ async def interpolate_pictures(
     format: parameters.AlbumForm = "png",
 ) -> Response:
     """Draws the pictures on the way from one picture to another, multipart fields `from` and `to`."""
-    loaded = able(parts, model, "interpolate", "encode", "decode")
+    loaded = await able(parts, model, "interpolate", "encode", "decode")
     enough(request, "steps", steps)
     ends = await bodies.files_of(request, "from", "to")
     return await answered(request, parts, latent.interpolate_pictures(parts, loaded, ends, steps, path, format))
@@ -175,7 +175,7 @@ async def traverse(
     format: parameters.AlbumForm = "png",
 ) -> Response:
     """Shows what one or two numbers of a code do: the first picture of a seed with these moved from -span to span."""
-    loaded = able(parts, model, "traverse")
+    loaded = await able(parts, model, "traverse")
     along = parameters.directions_asked(directions)
     enough(request, "steps", steps ** len(along))
     moved = latent.traverse(parts, loaded, seed, along, span, steps, temperature, format)
@@ -196,7 +196,7 @@ async def reconstruct(
     format: parameters.FormatName = None,
 ) -> Response:
     """Sends a picture through a model's code and back. One of another size is fitted, as `Denoir-Fitted` tells."""
-    loaded = able(parts, model, "reconstruct")
+    loaded = await able(parts, model, "reconstruct")
     formats = parameters.formats_asked(request, format)
     body = await bodies.picture_of(request)
     return await answered(request, parts, latent.reconstruct(parts, loaded, body, formats))
@@ -211,7 +211,7 @@ async def reconstruct(
 )
 async def encode(request: Request, parts: PartsHere, model: parameters.ModelName = "digits-vae") -> Response:
     """Tells the code of a picture, which is fitted where it has another size than the model takes."""
-    loaded = able(parts, model, "encode")
+    loaded = await able(parts, model, "encode")
     body = await bodies.picture_of(request)
     return await answered(request, parts, latent.encode(parts, loaded, body))
 
@@ -226,7 +226,7 @@ async def encode(request: Request, parts: PartsHere, model: parameters.ModelName
 async def decode(request: Request, parts: PartsHere) -> Response:
     """Makes the picture of a code, or those of several codes, given as JSON."""
     asked = await bodies.json_of(request, DecodeAsk)
-    loaded = able(parts, asked.model, "decode")
+    loaded = await able(parts, asked.model, "decode")
     enough(request, "codes", len(asked.given))
     form = (album.FORMS if asked.codes else album.SINGLE)[asked.format]
     return await answered(request, parts, latent.decode(parts, loaded, asked.given, form))
@@ -235,17 +235,17 @@ async def decode(request: Request, parts: PartsHere) -> Response:
 @router.get("/models")
 async def models(parts: PartsHere) -> ModelList:
     """What can be asked."""
-    loaded = parts.engine.loaded.values()
-    return ModelList(models=[ModelSummary.of(one.description, one.needs) for one in loaded])
+    catalog, needs = parts.engine.catalog, parts.engine.needs
+    return ModelList(models=[ModelSummary.of(catalog.entries[one].description, needs[one]) for one in catalog.titles])
 
 
 @router.get("/models/{name}", responses=problems(404))
 async def model_details(parts: PartsHere, name: str) -> ModelDetails:
     """One model, how it was trained, and what was measured of it."""
-    loaded = parts.engine.find(name)
-    metrics = checkpoints.metrics(parts.engine.catalog.find(name).folder)
-    training = loaded.description.training
-    return ModelDetails.of(loaded.description, loaded.needs, training=training, metrics=metrics)
+    entry = parts.engine.catalog.find(name)
+    described, metrics = entry.description, checkpoints.metrics(entry.folder)
+    needs = parts.engine.needs[described.title]
+    return ModelDetails.of(described, needs, training=described.training, metrics=metrics)
 
 
 @health.get("/healthz")
@@ -262,13 +262,13 @@ async def readyz(request: Request) -> Health:
     return Health(status="ready")
 
 
-def able(parts: Parts, name: str, route: str, *needed: str) -> Loaded:
+async def able(parts: Parts, name: str, route: str, *needed: str) -> Loaded:
     """The model of that name, if it can be asked that; or all that is `needed`, where the route can do with less."""
-    loaded = parts.engine.find(name)
-    telemetry.note(model=loaded.description.title)
-    if not set(needed or [route]) <= set(loaded.description.asks):
-        raise errors.cannot(loaded.description.title, route, list(loaded.description.asks))
-    return loaded
+    described = parts.engine.catalog.find(name).description
+    telemetry.note(model=described.title)
+    if not set(needed or [route]) <= set(described.asks):
+        raise errors.cannot(described.title, route, list(described.asks))
+    return await parts.models.find(described.title)
 
 
 def enough(request: Request, parameter: str, count: int) -> None:

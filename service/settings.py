@@ -29,8 +29,13 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
+    metrics_host: str = Field("127.0.0.1", description="address to tell metrics on")
+    metrics_port: int = Field(9464, ge=0, le=65535, description="port to tell metrics on; 0 tells none")
     models: Path = Field(default_factory=personal_shelf, description="shelf of checkpoints, beside those that ship")
     cache: Path = Field(default_factory=personal_cache, description="folder where compiled models are kept")
+    preload: bool = Field(True, description="load models at the start, rather than when they are first asked for")
+    model_memory: int = Field(0, ge=0, description="bytes that loaded models may take; 0 for any number")
+    watch: float = Field(0, ge=0, description="seconds between two looks at the shelf for what is new; 0 for none")
     device: str = Field("auto", pattern=r"auto|cpu|cuda(:\d+)?", description="auto, cpu, cuda or cuda:N")
     workers: int = Field(1, ge=1, le=64, description="processes that serve, each with its share of the cores")
     threads: int = Field(0, ge=0, le=1024, description="threads that compute; 0 for as many as there are cores given")

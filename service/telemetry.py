@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+from service import metrics
+
 log = logging.getLogger("denoir")
 
 LONGEST_PATH = 200
@@ -57,9 +59,11 @@ class Record:
         self.notes: dict[str, Any] = {"id": request_id, "method": method, "path": path[:LONGEST_PATH]}
         NOTES.set(self.notes)
 
-    def end(self, status: int) -> None:
-        """Writes it down."""
+    def end(self, status: int, route: str = metrics.OTHER) -> None:
+        """Writes it down, and counts it among those of its route."""
         seconds = round(time.monotonic() - self.began, 4)
+        metrics.REQUESTS.labels(route, status).inc()
+        metrics.REQUEST_SECONDS.labels(route).observe(seconds)
         log.info("request", extra={"fields": self.notes | {"status": status, "seconds": seconds}})
 
 

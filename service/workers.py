@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from socket import socket
 from types import FrameType
 
-from service import telemetry
+from service import metrics, telemetry
 from service.protocol import Server, configured
 from service.settings import Settings
 
@@ -44,11 +44,16 @@ def run(settings: Settings) -> int:
     """Serves until told to end. Returns the exit code: 0 where all ended in good order."""
     telemetry.write_lines()
     if settings.workers == 1:
-        return serve(settings)
-    supervisor = Supervisor(settings, work)
-    for number in ENDS:
-        signal.signal(number, supervisor.tell)
-    return supervisor.run()
+        end = metrics.tell(settings.metrics_host, settings.metrics_port)
+        try:
+            return serve(settings)
+        finally:
+            end()
+    with metrics.summed(settings.metrics_host, settings.metrics_port) as forget:
+        supervisor = Supervisor(settings, work, forget)
+        for number in ENDS:
+            signal.signal(number, supervisor.tell)
+        return supervisor.run()
 
 
 def serve(settings: Settings, listener: socket | None = None, started: Callable[[], None] = lambda: None) -> int:
@@ -129,10 +134,13 @@ class Worker:
 
 
 class Supervisor:
-    """Keeps as many workers as are set, until it is told to end, and then sees that all have ended."""
+    """Keeps as many workers as are set, until it is told to end, and then sees that all have ended.
 
-    def __init__(self, settings: Settings, work: Work):
-        self.settings, self.work = settings, work
+    forget: is told the process id of one that has died.
+    """
+
+    def __init__(self, settings: Settings, work: Work, forget: Callable[[int], None] = lambda pid: None):
+        self.settings, self.work, self.forget = settings, work, forget
         self.listener = configured(None, settings).bind_socket()
         self.workers: list[Worker] = []
         self.told, self.been_up = False, False
@@ -163,6 +171,7 @@ class Supervisor:
                 return False
             if not self.told and time.monotonic() > worker.began + PAUSE:
                 log.error("worker %s died, with code %s: another one starts", worker.process.pid, worker.end())
+                self.forget(worker.process.pid or 0)
                 self.workers[self.workers.index(worker)] = self.started()
         return True
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from models import checkpoints
-from models.catalog import Catalog, UnknownModel
+from models.catalog import Catalog
 from models.checkpoints import CheckpointError, Description
 from models.colorizer import Colorizer, ColorizerConfig
 from models.inference import NotFinite, Session
@@ -23,11 +23,10 @@ def engine(shelf: Path) -> Engine:
     return Engine(Catalog.of(shelf), Settings(device="cpu", tile=128))
 
 
-def test_every_model_is_loaded_and_found_by_name_or_title(engine: Engine):
+def test_every_model_is_loaded_and_what_it_takes_is_counted(engine: Engine):
     assert sorted(engine.loaded) == ["tiny-denoise@1", "tiny-photo@1", "tiny-vae@1"]
-    assert engine.find("tiny-vae") is engine.find("tiny-vae@1")
-    with pytest.raises(UnknownModel):
-        engine.find("nobody")
+    assert sorted(engine.needs) == sorted(engine.loaded)
+    assert all(size >= engine.loaded[title].session.size > 0 for title, size in engine.sizes.items())
 
 
 def test_tiles_of_several_requests_come_back_in_order(engine: Engine):

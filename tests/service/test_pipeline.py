@@ -14,6 +14,7 @@ from service.answers import until_gone
 from service.batcher import BATCHES_AHEAD, Batcher
 from service.engine import Kind, OutOfMemory, grey_tile
 from service.pipeline import Parts, Timing
+from service.repository import measure
 
 TILE = 32
 LARGE = Picture(np.zeros((600, 600, 3), np.uint8))
@@ -70,7 +71,7 @@ def journey(test: Any, picture: Picture | None = None, capacity: int = 2, slow: 
         device.batcher = Batcher(device.run, lambda kind: capacity, lambda kind: (kind.model, kind.task), **settings)
         device.batcher.start()
         examples = [grey_tile("fake@1", loaded())]
-        engine: Any = SimpleNamespace(capacity=lambda kind: capacity, examples=lambda: examples)
+        engine: Any = SimpleNamespace(capacity=lambda kind: capacity, examples=lambda *titles: examples)
         decoders: Any = Decoders(picture or Picture(np.zeros((50, 70, 3), np.uint8)))
         try:
             await test(Parts(engine, device.batcher, decoders))
@@ -182,7 +183,7 @@ def test_where_there_is_no_memory_the_client_is_told_when_to_come_again():
 
 def test_every_rate_is_known_after_a_full_batch_of_each():
     async def test(parts: Parts) -> None:
-        await pipeline.measure(parts)
+        await measure(parts.engine, parts.batcher)
         assert list(parts.batcher.rates) == [("fake@1", "restore")]
 
     assert journey(test, capacity=3).queued == [3]
@@ -192,6 +193,6 @@ def test_a_model_that_fails_from_the_start_is_named():
     async def test(parts: Parts) -> None:
         parts.batcher.run = lambda kind, payloads: [ArithmeticError("not finite")]
         with pytest.raises(RuntimeError, match="fake@1 fails at its first restore: not finite"):
-            await pipeline.measure(parts)
+            await measure(parts.engine, parts.batcher)
 
     journey(test, capacity=1)
