@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 from models import checkpoints, images, inference, letterbox, noise
 from models.arguments import device, level, positive, share
+from models.cli.comparison import side_by_side
 from models.cli.mistakes import told
-from models.cli.places import apart, format_named, targets
+from models.cli.places import Errand, apart, format_named, targets
 from models.cli.shelf import able, session_of
 from models.images import ANSWERED, WRITTEN, Picture, PictureError
 from models.inference import Session
@@ -19,11 +20,20 @@ from models.inference import Session
 
 def add_pictures(one: argparse.ArgumentParser, model: str) -> None:
     """What every verb takes that makes pictures of pictures; `model` is the one asked unless another is named."""
-    one.add_argument("source", type=Path, metavar="IN", help="a picture, or a folder of pictures")
-    one.add_argument("target", type=Path, metavar="OUT", help="a file, or a folder for the answers")
+    one.add_argument("source", type=Path, metavar="IN", help="a picture, a folder of pictures, or - for standard input")
+    one.add_argument(
+        "target", type=Path, metavar="OUT", help="a file, a folder for the answers, or - for standard output"
+    )
     one.add_argument("--model", default=model, help=f"name, or name@version (default: {model})")
     one.add_argument(
         "--format", choices=sorted(WRITTEN), help="of the answers (default: as the name of OUT says, or IN's)"
+    )
+    one.add_argument("--compare", action="store_true", help="write before and after side by side too, as NAME-compare")
+    one.add_argument(
+        "--again",
+        action="store_true",
+        help="do all of a folder; otherwise an answer that is not older than its picture is let be, "
+        "with whatever settings it was made",
     )
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
 
@@ -60,37 +70,65 @@ Answer = Callable[[Session, Picture, argparse.Namespace], Picture]
 
 
 def each_picture(asked: argparse.Namespace, ask: str, answer: Answer) -> int:
-    """Answers each picture of IN in its place in OUT, past those that can't be done."""
+    """Answers each picture of IN in its place in OUT, past those that can't be done, which are listed at the end."""
     entry = able(asked, ask)
-    pairs = apart(targets(asked.source, asked.target, asked.format))
+    errands = errands_of(asked)
+    if not errands:
+        return 0
     if asked.graphs and inference.chosen_device(asked.device).type == "cpu":
         inference.draw_apart(entry.folder, (ask,), asked.graphs)
     session = session_of(checkpoints.load(entry.folder), asked)
-    failed = []
-    for source, target in (bar := tqdm(pairs, unit="picture", disable=len(pairs) == 1)):
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            answered(session, source, target, answer, asked)
-        except UNFIT as error:
-            failed.append(f"{source}: {told(error)}")
-            bar.write(failed[-1], file=sys.stderr)
-    if len(pairs) > 1 and failed:
-        print(f"{len(failed)} of {len(pairs)} pictures could not be done", file=sys.stderr)
+    failed: list[str] = []
+    try:
+        run_errands(errands, failed, lambda errand: answered(session, errand, answer, asked))
+    finally:  # interrupted too
+        if failed and len(errands) > 1:
+            print(f"{len(failed)} of {len(errands)} pictures could not be done:", file=sys.stderr)
+        for line in failed:
+            print(line, file=sys.stderr)
     return 1 if failed else 0
 
 
-def answered(session: Session, source: Path, target: Path, answer: Answer, asked: argparse.Namespace) -> None:
-    """Writes the answer to one picture, with what the camera noted of it; a link stays one, to what is written."""
-    picture, notes = opened(source)
+def errands_of(asked: argparse.Namespace) -> list[Errand]:
+    """What is to be done, found to be safe. Raises DataError."""
+    errands = apart(targets(asked.source, asked.target, asked.format), asked.compare)
+    if asked.again or not asked.source.is_dir():
+        return errands
+    left = [errand for errand in errands if not errand.done(asked.compare)]
+    if skipped := len(errands) - len(left):
+        print(f"{skipped} of {len(errands)} pictures are done already; --again does them too", file=sys.stderr)
+    return left
+
+
+def run_errands(errands: list[Errand], failed: list[str], run: Callable[[Errand], float]) -> None:
+    """Runs each, which tells its megapixels, behind a bar; `failed` is given what could not be done, and why."""
+    megapixels = 0.0
+    with tqdm(errands, unit="picture", disable=len(errands) == 1) as bar:
+        for errand in bar:
+            try:
+                megapixels += run(errand)
+            except UNFIT as error:
+                failed.append(f"{errand.source}: {told(error)}")
+            if elapsed := bar.format_dict["elapsed"]:
+                bar.set_postfix_str(f"{megapixels / elapsed:.2g} megapixels/s", refresh=False)
+
+
+def answered(session: Session, errand: Errand, answer: Answer, asked: argparse.Namespace) -> float:
+    """Writes the answer to one picture, with what the camera noted of it; returns its megapixels."""
+    picture, notes = opened(errand.read())
+    before = replace(picture, pixels=picture.pixels.copy()) if asked.compare else None
     picture = answer(session, picture, asked)
-    form = asked.format or format_named(target) or ANSWERED[picture.format]
-    with checkpoints.replacing(target.resolve()) as stream:
+    form = asked.format or format_named(errand.target) or ANSWERED[picture.format]
+    with errand.writing() as stream:
         images.save(picture, form, stream, metadata=notes)
+    if before is not None:
+        with checkpoints.replacing(errand.comparison) as stream:
+            images.save(side_by_side(before, picture), form, stream)
+    return picture.width * picture.height / 1e6
 
 
-def opened(source: Path) -> tuple[Picture, bytes | None]:
+def opened(data: bytes) -> tuple[Picture, bytes | None]:
     """A picture, and what the camera noted of it."""
-    data = source.read_bytes()
     notes = images.exif_of(data)  # first, as for this a PNG is decoded as well, and then there would be two of it
     return images.read(data), notes
 

@@ -1,19 +1,69 @@
 """Where the answer to each picture goes, and as which format; nothing is overwritten that is to be read."""
 
+import contextlib
+import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BufferedWriter, BytesIO
 from pathlib import Path
 
 from models import checkpoints
 from models.data import DataError
 from models.images import ANSWERED, FORMATS, WRITTEN
 
+STREAM = Path("-")
+"""Standard input, or output."""
 
-def targets(source: Path, target: Path, form: str | None) -> Iterator[tuple[Path, Path]]:
+
+@dataclass(frozen=True)
+class Errand:
+    """One picture, and where its answer goes."""
+
+    source: Path
+    target: Path
+
+    @property
+    def comparison(self) -> Path:
+        """Where before and after go, side by side."""
+        return self.target.with_name(f"{self.target.stem}-compare{self.target.suffix}")
+
+    def done(self, compared: bool) -> bool:
+        """Whether there is an answer that is not older than the picture, and with `compared` before and after too."""
+        made = [self.target, self.comparison] if compared else [self.target]
+        try:
+            return min(one.stat().st_mtime_ns for one in made) >= self.source.stat().st_mtime_ns
+        except OSError:
+            return False
+
+    def read(self) -> bytes:
+        return sys.stdin.buffer.read() if self.source == STREAM else self.source.read_bytes()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[BytesIO | BufferedWriter]:
+        """A stream for the answer, which is written whole or not at all; a link stays one, to what is written."""
+        if self.target == STREAM:
+            yield (whole := BytesIO())
+            sys.stdout.buffer.write(whole.getbuffer())
+            sys.stdout.buffer.flush()
+            return
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        with checkpoints.replacing(self.target.resolve()) as stream:
+            yield stream
+
+
+def targets(source: Path, target: Path, form: str | None) -> Iterator[Errand]:
     """Each picture, and where its answer goes; what lies in OUT is not taken from IN. Raises DataError for none."""
+    if source == STREAM and target != STREAM and (target.is_dir() or not target.suffix):
+        raise DataError("a picture from standard input has no name; name the file that its answer goes to")
+    if target == STREAM and source.is_dir():
+        raise DataError(f"{source} is a folder, so its answers need a folder, not standard output")
+    if STREAM in (source, target):
+        yield Errand(source, target)
+        return
     if source.is_file():
         to_folder = target.is_dir() or not target.suffix
         form = form or (None if to_folder else format_named(target))
-        yield source, with_suffix(target / source.name, form) if to_folder else target
+        yield Errand(source, with_suffix(target / source.name, form) if to_folder else target)
         return
     known = {suffix for one in FORMATS.values() for suffix in one.suffixes}
     found = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in known and not path.is_dir()]
@@ -26,7 +76,7 @@ def targets(source: Path, target: Path, form: str | None) -> Iterator[tuple[Path
     if target.resolve() == source.resolve():
         raise DataError(f"{source} and {target} are the same folder; name another for the answers")
     for path in found:
-        yield path, with_suffix(target / path.relative_to(source), form)
+        yield Errand(path, with_suffix(target / path.relative_to(source), form))
 
 
 def with_suffix(path: Path, form: str | None) -> Path:
@@ -36,19 +86,27 @@ def with_suffix(path: Path, form: str | None) -> Path:
     return path.with_suffix(FORMATS[form].suffixes[0]) if form else path
 
 
-def apart(pairs: Iterable[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
-    """The same, found to be safe: no answer takes the place of a picture or of another answer. Raises DataError."""
-    pairs = list(pairs)
-    sources = {source.resolve() for source, _ in pairs}
+def apart(errands: Iterable[Errand], compared: bool = False) -> list[Errand]:
+    """The same, found to be safe: nothing that is written, with `compared` also before and after, takes the place of a
+    picture or of another answer. Raises DataError."""
+    errands = list(errands)
+    if compared and any(errand.target == STREAM for errand in errands):
+        raise DataError("before and after go beside the answer, which standard output has no place for")
+    sources = {errand.source.resolve() for errand in errands if errand.source != STREAM}
     taken: dict[Path, Path] = {}
-    for source, target in pairs:
-        place = target.resolve()
-        if place in sources:
-            raise DataError(f"the answer to {source} would overwrite {target}, which is to be read; name another OUT")
-        if place in taken:
-            raise DataError(f"the answers to {taken[place]} and {source} would both be {target}; rename one of them")
-        taken[place] = source
-    return pairs
+    for errand in errands:
+        for target in (errand.target, errand.comparison) if compared else (errand.target,):
+            place, source = target.resolve(), errand.source
+            if place in sources:
+                raise DataError(
+                    f"the answer to {source} would overwrite {target}, which is to be read; name another OUT"
+                )
+            if place in taken:
+                raise DataError(
+                    f"the answers to {taken[place]} and {source} would both be {target}; rename one of them"
+                )
+            taken[place] = source
+    return errands
 
 
 def keep(target: Path, answer: bytes) -> None:

@@ -1,0 +1,162 @@
+"""Many pictures at once, streams, and before beside after."""
+
+import io
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import scene
+from PIL import Image, ImageCms
+
+from models import images
+from models.cli import main
+from models.cli.comparison import GAP, side_by_side
+
+CLEAN = ["--model", "tiny-photo", "--sigma", "10"]
+
+
+def run(shelf: Path, *words: object) -> int:
+    return main(["--shelf", str(shelf), *map(str, words)])
+
+
+def states(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
+
+
+def test_what_is_done_is_skipped_until_the_picture_is_newer(shelf: Path, photographs: Path, tmp_path: Path, capsys):
+    out = tmp_path / "out"
+    assert run(shelf, "denoise", photographs, out, *CLEAN) == 0
+    assert "done already" not in capsys.readouterr().err
+    first = states(out)
+    assert set(first) == {"a.png", "b.jpg", "c.png"}
+    assert run(shelf, "denoise", photographs, out, *CLEAN) == 0
+    assert "3 of 3 pictures are done already" in capsys.readouterr().err
+    assert states(out) == first
+    os.utime(photographs / "b.jpg", ns=(first["b.jpg"] + 1, first["b.jpg"] + 1))
+    assert run(shelf, "denoise", photographs, out, *CLEAN) == 0
+    assert "2 of 3" in capsys.readouterr().err
+    assert [name for name, when in states(out).items() if when != first[name]] == ["b.jpg"]
+    assert run(shelf, "denoise", photographs, out, "--again", *CLEAN) == 0
+    assert all(when != first[name] for name, when in states(out).items())
+
+
+def test_without_before_and_after_a_picture_is_not_done_where_they_are_asked_for(
+    shelf: Path, photographs: Path, tmp_path: Path
+):
+    out = tmp_path / "out"
+    assert run(shelf, "denoise", photographs, out, *CLEAN) == 0
+    assert run(shelf, "denoise", photographs, out, "--compare", *CLEAN) == 0
+    assert {"a-compare.png", "b-compare.jpg", "c-compare.png"} < set(states(out))
+
+
+def test_a_bar_tells_how_fast_and_the_bad_are_listed_at_the_end(
+    shelf: Path, photographs: Path, tmp_path: Path, capsys, monkeypatch
+):
+    monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
+    for name in ("0.png", "z.jpg"):
+        (photographs / name).write_bytes(b"no picture")
+    assert run(shelf, "denoise", photographs, tmp_path / "out", *CLEAN) == 1
+    told = capsys.readouterr().err
+    assert "5/5" in told
+    assert "megapixels/s" in told
+    *_, headline, first, second = told.splitlines()
+    assert headline == "2 of 5 pictures could not be done:"
+    assert "0.png: " in first
+    assert "z.jpg: " in second
+
+
+def piped(monkeypatch: pytest.MonkeyPatch, data: bytes) -> io.BytesIO:
+    """Standard input that holds this, and standard output that is returned."""
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=out))
+    return out
+
+
+@pytest.mark.parametrize("form", [None, "webp", "tiff"])
+def test_a_picture_comes_in_and_goes_out_as_a_stream(
+    shelf: Path, photographs: Path, tmp_path: Path, monkeypatch, form: str | None
+):
+    asked = ["--format", form] if form else []
+    assert run(shelf, "denoise", photographs / "a.png", tmp_path / "there.png", *asked, *CLEAN) == 0
+    out = piped(monkeypatch, (photographs / "a.png").read_bytes())
+    assert run(shelf, "denoise", "-", "-", *asked, *CLEAN) == 0
+    assert images.inspect(out.getvalue()).format == (form or "png")
+    assert out.getvalue() == (tmp_path / "there.png").read_bytes()
+
+
+def test_a_stream_goes_to_a_file_and_a_file_to_a_stream(shelf: Path, photographs: Path, tmp_path: Path, monkeypatch):
+    out = piped(monkeypatch, (photographs / "a.png").read_bytes())
+    assert run(shelf, "denoise", "-", tmp_path / "new" / "b.bmp", *CLEAN) == 0
+    assert images.inspect((tmp_path / "new" / "b.bmp").read_bytes()).format == "bmp"
+    assert run(shelf, "denoise", photographs / "b.jpg", "-", *CLEAN) == 0
+    assert images.inspect(out.getvalue()).format == "jpeg"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "more", "said"),
+    [
+        ("-", "-", [], "picture"),
+        ("-", "folder", [], "has no name"),
+        (".", "-", [], "need a folder"),
+        ("-", "-", ["--compare"], "no place for"),
+    ],
+)
+def test_nothing_is_streamed_that_can_not_be_answered(
+    shelf: Path, tmp_path: Path, monkeypatch, capsys, source: str, target: str, more: list[str], said: str
+):
+    monkeypatch.chdir(tmp_path)
+    out = piped(monkeypatch, b"no picture")
+    assert run(shelf, "denoise", source, target, *more, *CLEAN) == 1
+    assert said in capsys.readouterr().err
+    assert out.getvalue() == b""
+
+
+def test_before_stands_left_of_after(shelf: Path, photographs: Path, tmp_path: Path):
+    out = tmp_path / "a.png"
+    assert run(shelf, "denoise", photographs / "a.png", out, "--compare", *CLEAN) == 0
+    before, after, both = (
+        images.read(path.read_bytes()).pixels for path in (photographs / "a.png", out, tmp_path / "a-compare.png")
+    )
+    width = before.shape[1]
+    assert np.array_equal(both[:, :width], before)
+    assert (both[:, width : width + GAP] == 255).all()
+    assert np.array_equal(both[:, width + GAP :], after)
+    assert not np.array_equal(before, after)
+
+
+def test_before_and_after_may_differ_in_size_channels_depth_and_transparency():
+    grey = images.Picture(np.full((3, 5, 1), 257 * 7, np.uint16), np.zeros((3, 5), np.uint16))
+    colour = images.Picture(np.full((4, 2, 3), 9, np.uint8))
+    for before, after, dtype in ((grey, colour, np.uint8), (colour, grey, np.uint16)):
+        both = side_by_side(before, after).pixels
+        assert (both.shape, both.dtype) == ((4, 7 + GAP, 3), dtype)
+        unit = np.iinfo(dtype).max // 255
+        own = both[:, :2] if before is colour else both[:, -2:]
+        assert (own == 9 * unit).all()
+        assert (np.delete(both, np.s_[:2] if before is colour else np.s_[-2:], 1) == 255 * unit).all()
+
+
+def test_before_and_after_take_no_place_of_an_answer(shelf: Path, photographs: Path, tmp_path: Path, capsys):
+    (photographs / "a-compare.png").write_bytes((photographs / "a.png").read_bytes())
+    assert run(shelf, "denoise", photographs, tmp_path / "out", "--compare", *CLEAN) == 1
+    assert "would both be" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("form", ["jpeg", "png", "webp", "tiff", "avif"])
+def test_what_is_noted_beside_the_pixels_stays(shelf: Path, tmp_path: Path, form: str):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0110] = "a camera"
+    name = f"in{images.FORMATS[form].suffixes[0]}"
+    given = tmp_path / "given" / "2026" / "may"
+    given.mkdir(parents=True)
+    Image.fromarray(scene(40, 50, 1)).save(given / name, form, exif=exif, icc_profile=profile)
+    assert run(shelf, "denoise", tmp_path / "given", tmp_path / "out", *CLEAN) == 0
+    with Image.open(tmp_path / "out" / "2026" / "may" / name) as answer:
+        assert answer.getexif().get(0x0110) == "a camera"
+        assert answer.info["icc_profile"] == profile
