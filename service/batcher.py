@@ -8,6 +8,9 @@ is left of it where that is less. So the newcomer waits for the batch that runs 
 is this sum that `max_waiting` bounds: a scan that takes minutes is let in where little else waits, thumbnails are let
 in beside it, and a second scan is told when the first will have gone far enough. All that waits is bounded with it: by
 the largest job and max_waiting * (1 + log n) seconds, n being the jobs. Memory has a bound of its own, `max_held`.
+
+Of a crowd that is refused, each is told a second at which not more are told to come than can be served in it
+(`Promises`), and while they are awaited who comes untold finds half of the room, so that the rest is there for them.
 And no job stays for longer than `deadline` seconds and twice what it was predicted to take.
 """
 
@@ -29,6 +32,15 @@ Run = Callable[[Hashable, list[Any]], list[Any]]
 A result that is an exception fails its own ask and no other.
 """
 
+FARTHEST = 60
+"""Seconds: nobody is told to come later than that because of others who were told so, however many ask."""
+
+FULL = 0.8
+"""Of each second what is given to those who are told to come in it: what they take is a guess."""
+
+BELATED = 2.0
+"""Seconds that one may come later than told."""
+
 BATCHES_AHEAD = 2
 """Batches' worth of one job that is queued at a time: one runs, and the next is there when it ends."""
 
@@ -43,6 +55,41 @@ class Overloaded(Exception):
 
 class Late(Exception):
     """A job has stayed for longer than it may."""
+
+
+class Promises:
+    """When those who were refused were told to come again: in each second as many as can be served in it.
+
+    Nobody is known again: whoever comes when somebody is due is taken for that one. Times are of one clock.
+    """
+
+    def __init__(self) -> None:
+        self.due: list[float] = []
+        self.taken: defaultdict[int, float] = defaultdict(float)
+
+    def made(self, now: float, soonest: float, own: float) -> int:
+        """Seconds until one may come who takes `own` of them, and would find room after `soonest` if no other came."""
+        first = max(1, math.ceil(soonest))
+        free = (wait for wait in range(first, FARTHEST) if self.taken[int(now) + wait] < FULL)
+        if (wait := next(free, None)) is None:
+            return max(first, FARTHEST)
+        second = int(now) + wait
+        heapq.heappush(self.due, now + wait)
+        while own > 0 and second <= now + FARTHEST:
+            part = min(own, max(0.0, FULL - self.taken[second]))
+            self.taken[second], own, second = self.taken[second] + part, own - part, second + 1
+        return wait
+
+    def kept(self, now: float, ahead: float) -> bool:
+        """Whether who comes now may be one of them, or takes the room of none who is due in so many seconds."""
+        for second in [one for one in self.taken if one < int(now)]:
+            del self.taken[second]
+        while self.due and self.due[0] < now - BELATED:
+            heapq.heappop(self.due)
+        if self.due and self.due[0] <= now:
+            heapq.heappop(self.due)
+            return True
+        return not self.due or self.due[0] > now + ahead
 
 
 @dataclass(frozen=True)
@@ -95,8 +142,8 @@ class Job:
     Who is in it when it is late is cancelled, and it raises Late.
     """
 
-    def __init__(self, batcher: "Batcher", kind: Hashable, cost: int, size: int):
-        self.batcher, self.kind = batcher, kind
+    def __init__(self, batcher: "Batcher", kind: Hashable, cost: int, size: int, share: float):
+        self.batcher, self.kind, self.share = batcher, kind, share
         self.left, self.size = cost, size
         self.stamp = batcher.now
         self.asks: set[Ask] = set()
@@ -133,7 +180,8 @@ class Job:
 
     def expect(self, cost: int, size: int = 0) -> None:
         """Says what the job will ask in all, and hold, now that it is known. Raises Overloaded; see `admit`."""
-        self.batcher.check(self.kind, cost, size, self.batcher.jobs - {self})
+        self.batcher.usual[self.batcher.key(self.kind)].learn(cost, 1)
+        self.batcher.check(self.kind, cost, size, self.batcher.jobs - {self}, self.share)
         self.left, self.size = cost, size
         self.wind()
 
@@ -163,7 +211,7 @@ class Batcher:
     capacity(kind): how many asks of a kind a batch may hold. key(kind): what the kind's rate is known by. max_waiting:
     seconds that a newcomer may be predicted to wait. max_held: what all jobs may hold, in the units of `size`; one
     alone may hold more. deadline: seconds a job may stay, beside twice what it is predicted to take. guess: cost a
-    second of what has never run.
+    second of what has never run. clock: tells the time, in seconds.
     """
 
     def __init__(
@@ -175,6 +223,7 @@ class Batcher:
         max_held: float = math.inf,
         deadline: float = 60.0,
         guess: float = 1e5,
+        clock: Callable[[], float] = time.monotonic,
     ):
         self.run, self.capacity, self.key = run, capacity, key
         self.max_waiting, self.max_held, self.deadline, self.guess = max_waiting, max_held, deadline, guess
@@ -182,6 +231,8 @@ class Batcher:
         self.now = 0.0
         self.running = 0.0
         self.rates = defaultdict(lambda: Rate(guess / 1000, 0.001))  # a guess weighs little against what is measured
+        self.usual = defaultdict(lambda: Rate(0.0, 1e-9))  # cost a job
+        self.promises, self.clock = Promises(), clock
         self.jobs: set[Job] = set()
         self.heap: list[tuple[float, int, Ask]] = []
         self.numbers = itertools.count()
@@ -221,16 +272,19 @@ class Batcher:
 
         Raises Overloaded where it would have to wait for too long, or too much is held already.
         """
-        self.check(kind, cost, size, self.jobs)
-        job = Job(self, kind, cost, size)
+        share = 1.0 if self.promises.kept(self.clock(), self.max_waiting) else 0.5
+        self.check(kind, cost, size, self.jobs, share)
+        job = Job(self, kind, cost, size, share)
         self.jobs.add(job)
         return job
 
-    def check(self, kind: Hashable, cost: int, size: int, others: set[Job]) -> None:
-        """Raises Overloaded where there is no room beside those others."""
+    def check(self, kind: Hashable, cost: int, size: int, others: set[Job], share: float) -> None:
+        """Raises Overloaded where there is no room, or no such share of it, beside those others."""
         left, own = [job.seconds for job in others], self.predicted(kind, cost)
-        if self.running + served(left, own) > self.max_waiting:
-            raise Overloaded(self.until_room(left, own))
+        if self.running + served(left, own) > share * self.max_waiting:
+            usual = self.usual[self.key(kind)]
+            takes = max(own, self.predicted(kind, usual.cost / usual.seconds))
+            raise Overloaded(self.promises.made(self.clock(), self.until_room(left, own), takes))
         held = self.held + sum(job.size for job in others)
         if held and held + size > self.max_held:
             raise Overloaded(self.running + sum(left))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.batcher import BATCHES_AHEAD, Batcher, Job, Late, Overloaded
+from service.batcher import BATCHES_AHEAD, FARTHEST, Batcher, Job, Late, Overloaded, Promises
 
 
 class Device:
@@ -212,15 +212,26 @@ def queued(batcher: Batcher, kind: str, seconds: int) -> Job:
 
 
 def idle(max_waiting: float = 20.0, **settings: Any) -> Batcher:
-    """A batcher that takes one piece at a time, and knows that a cost of 1 takes a second."""
-    batcher = Batcher(lambda kind, payloads: payloads, lambda kind: 1, max_waiting=max_waiting, guess=1.0, **settings)
+    """A batcher that takes one piece at a time, and knows that a cost of 1 takes a second. `serve_for` moves time."""
+    settings |= {"max_waiting": max_waiting, "guess": 1.0, "clock": Clock()}
+    batcher = Batcher(lambda kind, payloads: payloads, lambda kind: 1, **settings)
     batcher.learn("a", 1, 1)
     return batcher
+
+
+class Clock:
+    """Tells the time that it was set to."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def serve_for(batcher: Batcher, seconds: float) -> None:
     for _ in range(round(seconds)):
         batcher.take()
+        batcher.clock.now += 1  # type: ignore[attr-defined]
 
 
 def test_a_long_job_is_let_in_alone_and_small_ones_beside_it_but_no_second_long_one():
@@ -257,7 +268,48 @@ def test_who_comes_again_when_told_is_let_in(lengths: list[int], own: int, max_w
     asyncio.run(test())
 
 
-async def told_to_wait(batcher: Batcher, seconds: int) -> int:
+def test_of_a_crowd_each_is_told_a_second_of_its_own_and_none_is_told_a_far_one():
+    async def test() -> None:
+        batcher = idle()
+        for _ in range(21):
+            queued(batcher, "a", 1)
+        told = [await told_to_wait(batcher, 1) for _ in range(1000)]
+        assert len(set(told[:40])) == 40
+        assert max(told) == FARTHEST
+
+    asyncio.run(test())
+
+
+def test_who_comes_as_told_finds_room_and_who_comes_untold_finds_half_of_it():
+    async def test() -> None:
+        batcher = idle()
+        for _ in range(21):
+            queued(batcher, "a", 1)
+        back = [await told_to_wait(batcher, 2) for _ in range(4)]
+        assert min(back) > 0
+        for second in range(1, max(back) + 1):
+            serve_for(batcher, 1)
+            if second in back:
+                queued(batcher, "a", 2)
+            assert (await told_to_wait(batcher, 1) > 0) == (batcher.backlog > 10)
+
+    asyncio.run(test())
+
+
+def test_room_is_kept_for_those_who_are_due_soon_and_not_for_those_who_never_came():
+    promises = Promises()
+    assert promises.kept(0.0, ahead=20.0)
+    assert [promises.made(0.0, 0.0, 0.4), promises.made(0.5, 0.0, 0.4), promises.made(0.5, 0.0, 0.4)] == [1, 1, 2]
+    assert promises.made(0.5, 30.0, 50.0) == 30
+    assert not promises.kept(0.9, ahead=20.0)
+    assert promises.kept(1.2, ahead=20.0), "the first"
+    assert not promises.kept(1.3, ahead=20.0)
+    assert promises.kept(5.0, ahead=20.0), "the second and the third did not come, and the fourth is not due soon"
+    assert not promises.kept(15.0, ahead=20.0)
+    assert promises.kept(33.0, ahead=20.0)
+
+
+async def told_to_wait(batcher: Batcher, seconds: float) -> int:
     """Seconds until a job of so many would be let in; 0 where it is at once."""
     try:
         async with batcher.admit("a", seconds):
