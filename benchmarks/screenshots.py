@@ -1,9 +1,14 @@
 """The README's pictures of the page, taken of a server of the models that ship: `python -m benchmarks.screenshots`.
 
-`python -m benchmarks.screenshots FOLDER` takes all views there, in both themes and three widths, to be looked at.
+`python -m benchmarks.screenshots FOLDER` takes all that there is to see there, in both themes and three widths, to be
+looked at. `--at URL` asks a server that runs.
 """
 
+import argparse
 import contextlib
+import io
+import itertools
+import json
 import os
 import shutil
 import socket
@@ -15,20 +20,57 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
-from playwright.sync_api import Page, sync_playwright
+from PIL import Image
+from playwright.sync_api import Page, Route, sync_playwright
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-SIZES = ((360, 740), (820, 1100), (1440, 900))
+SAMPLES = ROOT / "samples"
+SIZES = ((360, 740), (768, 1024), (1440, 900))
+THEMES = ("light", "dark")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 PATIENCE = 300.0
+LARGEST = 150_000
+"""Bytes of a picture in the README."""
+LOCKED = {"type": "urn:denoir:unauthorized", "title": "unauthorized", "status": 401}
+
+
+def empty(page: Page) -> None:
+    """As one comes to it."""
+    page.goto("/#clean")
+    page.wait_for_selector("#clean .samples img")
 
 
 def clean(page: Page) -> None:
     """A sample, cleaned."""
-    page.goto("/#clean")
+    empty(page)
     page.get_by_role("button", name="Rocket").click()
     page.wait_for_selector("#clean .stage.whole")
+
+
+def bring(page: Page, **files: tuple[str, bytes]) -> None:
+    """Brings files by name, each of a media type."""
+    empty(page)
+    given = [{"name": name.replace("_", "."), "mimeType": kind, "buffer": data} for name, (kind, data) in files.items()]
+    page.locator("#clean input[type=file]").set_input_files(given)  # type: ignore[arg-type]
+
+
+def several(page: Page) -> None:
+    """Three pictures, and a file that is none."""
+    noisy, cat = (SAMPLES / "bridge-noisy.png").read_bytes(), (SAMPLES / "cat.jpg").read_bytes()
+    bring(page, bridge_png=("image/png", noisy), letter_pdf=("application/pdf", b"%PDF"), cat_jpg=("image/jpeg", cat))
+    page.wait_for_selector("#clean .stage.whole")
+    page.wait_for_selector("#clean .file.bad")
+    page.wait_for_function("() => document.querySelectorAll('#clean .get:not([hidden])').length === 2")
+
+
+def large(page: Page) -> None:
+    """20 megapixels under way."""
+    stream = io.BytesIO()
+    with Image.open(SAMPLES / "bridge-noisy.png") as noisy:
+        noisy.convert("RGB").resize((5000, 4000)).save(stream, "jpeg", quality=90)
+    bring(page, large_jpg=("image/jpeg", stream.getvalue()))
+    page.wait_for_function("() => document.querySelector('#clean .file progress').value >= 5")
 
 
 def dream(page: Page) -> None:
@@ -50,20 +92,51 @@ def code(page: Page) -> None:
     page.wait_for_selector("#bars .bar")
 
 
+def draw(page: Page) -> None:
+    """Paper to draw on."""
+    code(page)
+    page.get_by_role("button", name="Draw one").click()
+
+
 def models(page: Page) -> None:
     """What ships."""
     page.goto("/#models")
-    page.wait_for_selector(".model")
+    page.wait_for_selector(".sheet img")
 
 
-VIEWS: dict[str, Callable[[Page], None]] = {
-    "clean": clean,
-    "dream": dream,
-    "colour": colour,
-    "code": code,
-    "models": models,
-}
-SHOWN = (("clean", "light"), ("clean", "dark"), ("dream", "dark"))
+def card(page: Page) -> None:
+    """One of them, with all that is known of it."""
+    models(page)
+    page.locator(".model summary").last.click()
+    page.wait_for_selector(".card[data-filled]")
+    page.locator(".model").last.scroll_into_view_if_needed()
+
+
+def key(page: Page) -> None:
+    """Where a key is asked for."""
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=401, content_type="application/problem+json", body=json.dumps(LOCKED))
+
+    page.route("**/models", refuse)
+    page.goto("/")
+    page.wait_for_selector("dialog[open]")
+
+
+VIEWS: tuple[Callable[[Page], None], ...] = (
+    empty,
+    clean,
+    several,
+    large,
+    dream,
+    colour,
+    code,
+    draw,
+    models,
+    card,
+    key,
+)
+SHOWN = ((clean, "light"), (dream, "dark"), (code, "light"))
 """Views that the README shows."""
 
 
@@ -94,36 +167,59 @@ def wait_until_ready(url: str) -> None:
     raise TimeoutError("the server is not ready")
 
 
-def take(folder: Path, views: list[tuple[str, str]], sizes: tuple[tuple[int, int], ...], name: str, form: str) -> None:
-    """Writes a picture of each view, (name, theme), in each size. name: of a file, of view, theme and width."""
-    folder.mkdir(parents=True, exist_ok=True)
+@contextlib.contextmanager
+def pages(at: str | None) -> Iterator[Callable[..., Page]]:
+    """Something that makes pages of a size and a theme: of the server `at` an address, or of one of what ships."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with serving() as url, sync_playwright() as playwright:
+    with contextlib.nullcontext(at) if at else serving() as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=QUIET)
-        for view, theme in views:
-            for width, height in sizes:
-                page = browser.new_page(
-                    base_url=url,
-                    viewport={"width": width, "height": height},
-                    color_scheme=theme,  # type: ignore[arg-type]
-                )
-                VIEWS[view](page)
-                page.wait_for_load_state("networkidle")
-                page.wait_for_timeout(500)
-                file = folder / f"{name.format(view=view, theme=theme, width=width)}.{form}"
-                page.screenshot(path=file, type=form, **({"quality": 82} if form == "jpeg" else {}))  # type: ignore[arg-type]
-                print(file)
-                page.close()
+
+        def page(width: int, height: int, theme: str) -> Page:
+            size = {"width": width, "height": height}
+            made = browser.new_page(base_url=url, viewport=size, color_scheme=theme)  # type: ignore[arg-type]
+            made.set_default_timeout(1000 * PATIENCE)
+            return made
+
+        yield page
         browser.close()
+
+
+def taken(page: Page, view: Callable[[Page], None]) -> Image.Image:
+    """What a view shows, once it has come to rest; the page is closed."""
+    view(page)
+    if view is not large:
+        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(500)
+    shot = Image.open(io.BytesIO(page.screenshot()))
+    page.close()
+    return shot
 
 
 def main() -> None:
     """Takes them."""
-    if len(sys.argv) > 1:
-        views = [(view, theme) for view in VIEWS for theme in ("light", "dark")]
-        take(Path(sys.argv[1]), views, SIZES, "{view}-{theme}-{width}", "png")
-    else:
-        take(DOCS, list(SHOWN), ((1280, 800),), "page-{view}-{theme}", "jpeg")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--at", metavar="URL")
+    asked = parser.parse_args()
+    with pages(asked.at) as page:
+        if asked.folder:
+            asked.folder.mkdir(parents=True, exist_ok=True)
+            for view, (width, height), theme in itertools.product(VIEWS, SIZES, THEMES):
+                taken(page(width, height, theme), view).save(asked.folder / f"{view.__name__}-{theme}-{width}.png")
+        else:
+            for view, theme in SHOWN:
+                write(taken(page(1280, 800, theme), view), DOCS / f"page-{view.__name__}-{theme}.webp")
+
+
+def write(shot: Image.Image, path: Path) -> None:
+    """As WebP, as well as LARGEST allows."""
+    for quality in range(90, 10, -5):
+        stream = io.BytesIO()
+        shot.convert("RGB").save(stream, "webp", quality=quality, method=6)
+        if stream.tell() < LARGEST:
+            break
+    path.write_bytes(stream.getvalue())
+    print(f"{path.relative_to(ROOT)}: {stream.tell():,} bytes, quality {quality}")
 
 
 if __name__ == "__main__":

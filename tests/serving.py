@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
-PATIENCE = 180.0
+PATIENCE = 300.0
 """Seconds that a server may take to be ready, on a machine that is busy."""
 
 BARE = """

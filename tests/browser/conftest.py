@@ -16,23 +16,34 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import TINY, stocked
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from serving import Server, started
 
 from models.colorizer import ColorizerConfig
+from models.sparse import SparseConfig
+from models.vae import VAEConfig
 
 PATIENCE = 60_000
 """Milliseconds that the page may take, on a machine that is busy."""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 QUIET += ["--disable-sync", "--no-first-run"]
-SHIPPED = "from service import cli; cli.main()"
+SHIPPED = """
+import os
+from service import cli
+os.dup2(os.open({log!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+cli.main()
+"""
+"""`denoir` with the models that ship; it writes its log into a file."""
 SMALL = {name: TINY[name] for name in ("tiny-photo", "tiny-vae")}
 FAMILY = TINY | {
-    "colorize": ("colorize", ColorizerConfig(side=32, widths=(4, 8), bins=5)),
-    # "tiny-sparse": ("sparse", SparseConfig(height=12, width=10, widths=(4, 8), code=20)),
+    "tiny-colorize": ("colorize", ColorizerConfig(side=32, widths=(4, 8), bins=5)),
+    "tiny-drawing": ("emoji-vae", VAEConfig(height=12, width=12, channels=4, widths=(4, 8), latent=5)),
+    "tiny-sparse": ("sparse", SparseConfig(height=12, width=10, widths=(4, 8), code=20)),
 }
-WIDTHS = (360, 820, 1440)
+WIDTHS = (360, 768, 1440)
+
+expect.set_options(timeout=PATIENCE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -65,23 +76,23 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory, graphs: Path) -> Iterator[Server]:
-    """A server of two small untrained models."""
-    shelf = stocked(tmp_path_factory.mktemp("small"), SMALL)
+    """A server of small untrained models for all that the page can ask."""
+    shelf = stocked(tmp_path_factory.mktemp("small"), FAMILY)
     with started(shelf, DENOIR_CACHE=str(graphs), DENOIR_MAX_PIXELS="400000") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def family(tmp_path_factory: pytest.TempPathFactory, graphs: Path) -> Iterator[Server]:
-    """A server of small untrained models for all that the page can ask."""
-    with started(stocked(tmp_path_factory.mktemp("family"), FAMILY), DENOIR_CACHE=str(graphs)) as server:
-        yield server
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the server of the models that ship writes down."""
+    return tmp_path_factory.mktemp("log") / "log"
 
 
 @pytest.fixture(scope="session")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def real(tmp_path_factory: pytest.TempPathFactory, graphs: Path, log: Path) -> Iterator[Server]:
     """A server of the models that ship."""
-    with started(tmp_path_factory.mktemp("empty shelf"), SHIPPED) as server:
+    code = SHIPPED.format(log=str(log))
+    with started(tmp_path_factory.mktemp("empty shelf"), code, DENOIR_CACHE=str(graphs)) as server:
         yield server
 
 

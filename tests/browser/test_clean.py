@@ -8,7 +8,7 @@ import pytest
 from answers import encoded
 from conftest import SAMPLES, scene
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from .conftest import Visit
 
@@ -38,7 +38,7 @@ def test_a_sample_is_clean_after_one_click(visit: Visit):
     facts = page.locator("#clean .facts").inner_text()
     assert "tiny-photo@1" in facts
     assert "451 \u00d7 300" in facts
-    assert "Noise found" in facts
+    assert "found" in facts
 
 
 def test_what_is_no_picture_is_told_so_beside_it_and_the_others_go_on(refused: Visit):
@@ -64,13 +64,12 @@ def test_a_level_is_told_instead_of_found_and_back(visit: Visit):
     page = visit.open()
     choose(page, file("a.png", GREY))
     panel, facts = page.locator("#clean aside"), page.locator("#clean .facts")
-    expect(facts).to_contain_text("Noise found")
+    expect(facts).to_contain_text(", found")
     with page.expect_request(lambda request: "sigma=30" in request.url):
         panel.get_by_label("Noise level").fill("30")
-    expect(facts).to_contain_text("Noise told")
-    expect(facts).to_contain_text("30.0")
+    expect(facts).to_contain_text("30.0, told")
     panel.get_by_role("button", name="Use the level found").click()
-    expect(facts).to_contain_text("Noise found")
+    expect(facts).to_contain_text(", found")
 
 
 @pytest.mark.slow
@@ -84,6 +83,66 @@ def test_strength_model_and_format_are_asked_for(visit: Visit):
     with page.expect_request(lambda request: "format=webp" in request.url):
         panel.get_by_label("Format").select_option("webp")
     expect(panel.get_by_role("link", name="Download")).to_have_attribute("download", "a-clean.webp")
+
+
+@pytest.mark.slow
+def test_what_is_changed_while_an_answer_comes_is_not_forgotten(visit: Visit):
+    page = visit.open()
+    held: list[Route] = []
+    page.route("**/denoise?*", lambda route: held.append(route), times=1)
+    choose(page, file("a.png", GREY))
+    while not held:
+        page.wait_for_timeout(20)
+    panel = page.locator("#clean aside")
+    with page.expect_request(lambda request: "format=webp" in request.url):
+        panel.get_by_label("Format").select_option("webp")
+        held[0].continue_()
+    expect(panel.get_by_role("link", name="Download")).to_have_attribute("download", "a-clean.webp")
+    expect(panel.get_by_label("Format")).to_have_value("webp")
+
+
+@pytest.mark.slow
+def test_how_much_was_taken_away_is_told(visit: Visit):
+    """By the root mean square of what changed, of which strength takes its share."""
+    page = visit.open()
+    choose(page, file("a.png", GREY))
+    panel, facts = page.locator("#clean aside"), page.locator("#clean .facts")
+    with page.expect_download() as download:
+        panel.get_by_role("link", name="Download").click()
+    with Image.open(download.value.path()) as clean, Image.open(io.BytesIO(GREY)) as given:
+        changed = np.asarray(clean, float) - np.asarray(given, float)
+    expect(facts).to_contain_text(f"{np.sqrt(np.mean(changed**2)):.1f} levels")
+
+
+@pytest.mark.slow
+def test_a_row_is_cancelled_and_taken_up_again_over_the_picture(visit: Visit):
+    page = visit.open()
+    held: list[Route] = []
+    page.route("**/denoise?*", lambda route: held.append(route))
+    choose(page, file("a.png", GREY))
+    veil = page.locator("#clean .veil")
+    veil.get_by_role("button", name="Cancel").click()
+    expect(veil).to_contain_text("Cancelled")
+    expect(page.locator("#clean .file .words")).to_have_text("Cancelled")
+    page.unroute("**/denoise?*")
+    veil.get_by_role("button", name="Try again").press("Enter")
+    expect(page.locator("#clean aside").get_by_role("link", name="Download")).to_be_visible()
+    expect(veil).to_be_hidden()
+    assert page.evaluate("() => document.activeElement.className") == "view", "the focus is not lost"
+
+
+@pytest.mark.slow
+def test_what_is_transparent_is_shown_on_squares(visit: Visit):
+    drawing = np.zeros((64, 64, 4), np.uint8)
+    drawing[16:48, 16:48] = (200, 30, 30, 255)
+    page = visit.open()
+    choose(page, file("drawing.png", encoded(drawing)))
+    page.wait_for_selector("#clean .stage.whole")
+    height, width, _ = (shown := seen(page)).shape
+    margin = (width - height) // 2
+    for left in (margin + 10, width - margin - 30):
+        corner = shown[-50:-10, left : left + 20].reshape(-1, 3)
+        assert set(map(tuple, corner.tolist())) == {(255, 255, 255), (226, 224, 219)}
 
 
 @pytest.mark.slow

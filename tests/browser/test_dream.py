@@ -67,6 +67,22 @@ def test_one_has_neighbours_and_two_have_a_way_between_them(visit: Visit):
     assert "pick=5" in page.url
 
 
+def test_drawings_are_transparent(visit: Visit):
+    page = visit.open("#dream?model=tiny-drawing&seed=7")
+    cells(page, "wall", 48)
+    alphas = page.locator("#wall .cell canvas").evaluate_all(
+        """cells => cells.flatMap((cell) => {
+            const { data } = cell.getContext("2d").getImageData(0, 0, cell.width, cell.height);
+            return [...data].filter((_, place) => place % 4 === 3);
+        })"""
+    )
+    assert min(alphas) < 255
+    assert (
+        page.locator("#wall .cell").first.evaluate("cell => getComputedStyle(cell).backgroundColor")
+        == "rgba(0, 0, 0, 0)"
+    )
+
+
 @pytest.mark.slow
 def test_the_way_is_that_of_the_service(visit: Visit):
     """By its own words: /interpolate of two seeds, and the page's of the same two codes."""

@@ -48,29 +48,52 @@ def test_axe_finds_nothing_and_nothing_sticks_out(refused: Visit):
         assert overflow(page) <= 0, view
 
 
+def cleaned(visit: Visit) -> Page:
+    page = visit.open()
+    with_work(page)
+    return page
+
+
+def dreamt(visit: Visit) -> Page:
+    page = visit.open("#dream?model=digits-vae&seed=7&pick=3&pick=5")
+    page.wait_for_selector("#near .cell")
+    return page
+
+
+def coded(visit: Visit) -> Page:
+    page = visit.open("#code")
+    page.wait_for_selector("#bars .bar")
+    return page
+
+
+def coloured(visit: Visit) -> Page:
+    page = visit.open("#colour")
+    page.get_by_role("button", name="Bridge").click()
+    page.wait_for_selector("#colour .stage.whole")
+    return page
+
+
+def listed(visit: Visit) -> Page:
+    page = visit.open("#models")
+    page.wait_for_selector(".model")
+    for summary in page.locator(".model summary").all():
+        summary.click()
+    for filled in (".sheet img", ".card[data-filled]"):
+        expect(page.locator(filled)).to_have_count(page.locator(".model").count())
+    return page
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
-def test_axe_finds_nothing_with_all_there_is_to_see(browser: Browser, real: Server, scheme: str, width: int):
-    with visiting(browser, real.url, width, scheme=scheme, refusals=True) as visit:
-        page = visit.open()
-        with_work(page)
-        assert findings(page) == []
-        assert overflow(page) <= 0
-        page = visit.open("#dream?model=digits-vae&seed=7&pick=3&pick=5")
-        page.wait_for_selector("#near .cell")
-        assert findings(page) == []
-        assert overflow(page) <= 0
-        page = visit.open("#code")
-        page.wait_for_selector("#bars .bar")
-        assert findings(page) == []
-        assert overflow(page) <= 0
-        page = visit.open("#models")
-        for summary in page.locator(".model summary").all():
-            summary.click()
-        expect(page.locator(".card img")).to_have_count(page.locator(".model").count())
-        assert findings(page) == []
-        assert overflow(page) <= 0
+def test_axe_finds_nothing_with_all_there_is_to_see(browser: Browser, real: Server, scheme: str):
+    with visiting(browser, real.url, scheme=scheme, refusals=True) as visit:
+        for bring in (cleaned, dreamt, coded, coloured, listed):
+            page = bring(visit)
+            for width in WIDTHS:
+                page.set_viewport_size({"width": width, "height": 900})
+                assert overflow(page) <= 0, (bring.__name__, width)
+                if width in (min(WIDTHS), max(WIDTHS)):
+                    assert findings(page) == [], (bring.__name__, width)
 
 
 def test_it_is_light(browser: Browser, small: Server):
@@ -128,15 +151,40 @@ def test_a_sample_is_cleaned_looked_at_and_taken_by_keyboard_alone(visit: Visit)
 
 
 @pytest.mark.slow
-def test_the_other_views_are_reached_by_keyboard(visit: Visit):
+def test_a_wall_without_end_is_one_stop_of_the_keyboard(visit: Visit):
     page = visit.open("#dream?model=tiny-vae&seed=7")
     page.wait_for_selector("#wall .cell")
     until_focused(page, "Sample 0")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Around sample 0")).to_be_visible()
-    until_focused(page, "Sample 1")
+    page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
     expect(page.get_by_role("heading", name="From 0 to 1")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    until_focused(page, "More", most=1)
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate("() => document.activeElement.dataset.number") == "1"
+    until_focused(page, "Credits")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Credits.")).to_be_focused()
+
+
+@pytest.mark.slow
+def test_a_code_is_walked_through_by_keyboard(visit: Visit):
+    page = visit.open("#code?model=tiny-sparse")
+    page.locator("#code-settings input[type=file]").set_input_files(
+        [{"name": "a.png", "mimeType": "image/png", "buffer": encoded(scene(12, 10, 2))}]  # type: ignore[arg-type]
+    )
+    page.wait_for_selector("#bars .bar")
+    until_focused(page, "The code")
+    page.keyboard.press("End")
+    expect(page.locator("#bar-told")).to_contain_text("number 19")
+    page.keyboard.press("Space")
+    expect(page.locator("#bar-19")).to_have_attribute("aria-selected", "false")
+    until_focused(page, "All of them")
+    page.keyboard.press("Enter")
+    expect(page.locator("#bar-19")).to_have_attribute("aria-selected", "true")
 
 
 @pytest.mark.slow

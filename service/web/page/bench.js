@@ -6,13 +6,15 @@ import { Viewer } from "./viewer.js";
 import { bytes, seconds } from "./words.js";
 
 const AT_ONCE = 2;
+const AGAIN_AFTER = 250;
 const SUFFIXES = { jpeg: "jpg", "svg+xml": "svg" };
 
 export class Bench {
   /**
    * section: of the page. task: what is done here:
-   * ask(row, signal) promises `{blob, headers}`; settings() of the next picture; shown(row) and facts(row) of one that
-   * is looked at; verb, for names of files; samples `{title, note, folder, pictures: [[file, name, by]]}`; grey.
+   * ask(row, signal) promises `{blob, headers}`; settings() of the next picture; shown(row), answered(row) and
+   * facts(row) of one that is looked at; verb, for names of files; samples `{title, note, folder, pictures: [[file,
+   * name, by]]}`; grey.
    */
   constructor(section, task) {
     Object.assign(this, { section, task, rows: [], chosen: null });
@@ -133,7 +135,7 @@ export class Bench {
       const after = result && !row.after ? await Drawable.of(result.blob, signal) : null;
       if (signal.aborted || result !== row.result) after?.close();
       if (signal.aborted) return this.release(row);
-      if (after && result === row.result) row.after = after;
+      if (after && result === row.result) Object.assign(row, { after, changed: row.before.differenceTo(after) });
       show();
       if (row.after) row.stale = void row.stale?.close();
       this.unseen = false;
@@ -148,24 +150,30 @@ export class Bench {
     const row = this.chosen;
     const words = row.part("words").textContent;
     const unseen = this.unseen && row.state === "done" ? "It can't be shown here, but it can be downloaded." : "";
-    this.viewer.cover(row.state === "done" ? unseen : words);
-    const facts = row.result ? this.task.facts(row) : [];
-    this.part("facts").replaceChildren(...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+    this.viewer.cover(row.state === "done" ? unseen : words, row.offer, row.share);
+    if (row.result || !row.stale) this.tellFacts(row.result ? this.task.facts(row) : []);
     const download = this.part("download");
-    download.hidden = row.state !== "done";
+    download.setAttribute("aria-disabled", row.state !== "done");
     if (row.state === "done") Object.assign(download, { href: row.address, download: this.fileName(row) });
+    else download.removeAttribute("href");
     if (row.state === "done" && !row.after && row.seen !== row.result) {
       row.seen = row.result;
-      this.task.shown(row);
+      this.task.answered?.(row);
       this.look(row, this.looked.signal);
     }
   }
 
-  /** Does a row again with other settings; what there was of it is shown until then. */
+  tellFacts(facts) {
+    this.part("facts").replaceChildren(...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+  }
+
+  /** Does a row again with other settings, when nobody has changed them for a moment; what there was is shown till then. */
   redo(row, settings) {
     row.settings = settings;
-    if (row.after) [row.stale, row.after] = [row.after, null];
-    row.again();
+    row.later(AGAIN_AFTER, () => {
+      if (row.after) [row.stale, row.after] = [row.after, null];
+      row.again();
+    });
   }
 
   /** Frees the memory of what is not looked at. */

@@ -26,7 +26,7 @@ function table(lines) {
   const header = make("thead", {}, make("tr", {}, ...head.map((cell) => make("th", { scope: "col" }, ...inline(cell)))));
   const body = rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", {}, ...inline(cell)))));
   const whole = make("table", {}, header, make("tbody", {}, ...body));
-  return make("div", { className: "wide", tabIndex: 0, aria: { role: "region", label: `Figures by ${head[0]}` } }, whole);
+  return make("div", { className: "wide", tabIndex: 0, aria: { role: "group", label: `Figures by ${head[0]}` } }, whole);
 }
 
 /** Text with `code` and links; of a link to a file beside the card only its words are kept. */

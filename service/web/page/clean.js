@@ -1,8 +1,8 @@
 // The first view: noise out of photographs.
 import { Bench } from "./bench.js";
-import { find, make, settled } from "./dom.js";
+import { find, make } from "./dom.js";
 import { path, pictureInParts } from "./service.js";
-import { choices, named } from "./shelf.js";
+import { choices, lacking, named } from "./shelf.js";
 import { bytes, seconds } from "./words.js";
 
 const FORMATS = [
@@ -24,10 +24,10 @@ const SAMPLES = {
     ["bridge.jpg", "Bridge", "Ryan Stone"],
   ],
 };
-const AGAIN_AFTER = 250;
 
 export function open(models) {
   const able = models.filter((model) => model.asks.includes("denoise"));
+  if (!able.length) return lacking("clean", "take noise out of pictures", "photo") ?? {};
   const panel = new Panel(able);
   const task = {
     verb: "clean",
@@ -40,11 +40,12 @@ export function open(models) {
         signal,
       }),
     shown: (row) => panel.show(row),
+    answered: (row) => panel.hear(row),
     facts,
   };
   const bench = new Bench(find("clean"), task);
   bench.part("settings-side").append(panel.element);
-  panel.changed = settled(AGAIN_AFTER, () => bench.chosen && bench.redo(bench.chosen, panel.given()));
+  panel.changed = () => bench.chosen && bench.redo(bench.chosen, panel.given());
   panel.mixed = (strength) => bench.viewer.mix(strength);
   panel.alone = () => bench.rows.length < 2;
   panel.all = () => bench.rows.forEach((row) => row !== bench.chosen && bench.redo(row, panel.given()));
@@ -64,10 +65,12 @@ function facts(row) {
   const computed = /model;dur=([\d.]+)/.exec(headers.get("server-timing") ?? "");
   return [
     ["Model", headers.get("denoir-model") ?? ""],
-    ...(sigma === null ? [] : [[row.settings.sigma === null ? "Noise found" : "Noise told", Number(sigma).toFixed(1)]]),
+    ...(sigma === null ? [] : [["White noise", `${Number(sigma).toFixed(1)}, ${row.settings.sigma === null ? "found" : "told"}`]]),
+    ...(row.after ? [["Taken away", `${row.changed.toFixed(1)} levels`]] : []),
     ...(row.before ? [["Picture", `${row.before.width} × ${row.before.height}`]] : []),
     ["Size", `${bytes(row.file.size)} → ${bytes(blob.size)}`],
-    ["Time", seconds(row.result.seconds) + (computed ? `, ${seconds(computed[1] / 1000)} of it computing` : "")],
+    ["Time", seconds(row.result.seconds)],
+    ...(computed ? [["Of it computing", seconds(computed[1] / 1000)]] : []),
   ];
 }
 
@@ -144,12 +147,18 @@ class Panel {
   show(row) {
     const { model, sigma, strength, format } = row.settings;
     this.sigma = sigma;
-    this.heard = row.result?.headers.get("denoir-sigma") ?? null;
-    this.level.value = sigma ?? this.heard ?? 0;
+    this.level.value = sigma ?? 0;
     this.strength.value = strength;
     this.model.value = model;
     this.format.value = format;
-    this.mixable = strength === 1;
+    this.hear(row);
+  }
+
+  /** Tells what was found of a picture; what is set stays so, as it may have been changed meanwhile. */
+  hear({ result, settings }) {
+    this.heard = result?.headers.get("denoir-sigma") ?? null;
+    if (this.sigma === null) this.level.value = this.heard ?? 0;
+    this.mixable = settings.strength === 1;
     this.tell();
   }
 

@@ -31,7 +31,7 @@ class Coded {
     model.value = (models.find(({ recipe }) => recipe.includes("sparse")) ?? models[0]).title;
     model.addEventListener("change", () => this.visit());
     this.form.addEventListener("submit", (event) => event.preventDefault());
-    draw.addEventListener("click", async () => this.take(await new Easel().drawn()));
+    draw.addEventListener("click", async () => this.take(await new Easel().drawn(this.model.channels)));
     file.addEventListener("change", () => this.take(file.files[0]));
     this.listen();
   }

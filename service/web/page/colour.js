@@ -1,8 +1,8 @@
 // Colours for grey photographs.
 import { Bench } from "./bench.js";
-import { find, make, notice } from "./dom.js";
+import { find, make } from "./dom.js";
 import { path, picture } from "./service.js";
-import { choices, named } from "./shelf.js";
+import { choices, lacking, named } from "./shelf.js";
 import { bytes, seconds } from "./words.js";
 
 const SAMPLES = {
@@ -19,13 +19,7 @@ const SAMPLES = {
 
 export function open(models) {
   const able = models.filter((model) => model.asks.includes("colorize"));
-  if (!able.length) {
-    const words = "No model that is loaded here can colour pictures. One of the recipe “colorize” on the shelf would be found when the service starts.";
-    const line = make("p", { className: "notice" });
-    find("colour").append(line);
-    notice(line, words);
-    return {};
-  }
+  if (!able.length) return lacking("colour", "colour pictures", "colorize") ?? {};
   const model = make("select", {}, ...choices(able));
   model.value = (named(able, "colorize") ?? able[0]).title;
   const task = {

@@ -27,13 +27,17 @@ export function notice(element, text = "", bad = false) {
   element.hidden = !text;
 }
 
-/** A function that runs once nothing has called it for so many milliseconds. */
-export function settled(milliseconds, run) {
-  let timer;
-  return (...given) => {
-    clearTimeout(timer);
-    timer = setTimeout(() => run(...given), milliseconds);
-  };
+/** Runs once an element is in sight, or nearly. */
+export function whenNear(element, run) {
+  const seen = new IntersectionObserver(
+    (entries) => {
+      if (!entries.some(({ isIntersecting }) => isIntersecting)) return;
+      seen.disconnect();
+      run();
+    },
+    { rootMargin: "300px" },
+  );
+  seen.observe(element);
 }
 
 /** A function that runs at most once before the next frame is drawn. */

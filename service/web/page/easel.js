@@ -1,7 +1,9 @@
-// Paper to draw a picture on, white on black as the digits are that models are taught with.
+// Paper to draw a picture on.
 import { find } from "./dom.js";
 
 const LINE = 22;
+/** By channels: grey as the digits that models are taught with, colours on white, drawings on nothing. */
+const INKS = { 1: { ink: "#fff", paper: "#000" }, 3: { ink: "#000", paper: "#fff" }, 4: { ink: "#000", paper: null } };
 
 export class Easel {
   constructor() {
@@ -10,8 +12,9 @@ export class Easel {
     this.context = this.canvas.getContext("2d");
   }
 
-  /** Resolves to the drawing as a file, or to nothing. */
-  async drawn() {
+  /** Resolves to the drawing as a file, or to nothing. channels: of the model that it is for. */
+  async drawn(channels) {
+    Object.assign(this, INKS[channels]);
     const over = new AbortController();
     const { signal } = over;
     this.clear();
@@ -27,7 +30,9 @@ export class Easel {
   }
 
   clear() {
-    this.context.fillStyle = "#000";
+    this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    if (!this.paper) return;
+    this.context.fillStyle = this.paper;
     this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
   }
 
@@ -45,7 +50,7 @@ export class Easel {
   draw(event) {
     if (!event.buttons) return;
     const to = this.at(event);
-    Object.assign(this.context, { strokeStyle: "#fff", lineWidth: LINE, lineCap: "round" });
+    Object.assign(this.context, { strokeStyle: this.ink, lineWidth: LINE, lineCap: "round" });
     this.context.beginPath();
     this.context.moveTo(...this.from);
     this.context.lineTo(to[0] + 0.01, to[1]);

@@ -3,6 +3,7 @@ import { path, picture } from "./service.js";
 
 const GAP = 2;
 const SMALL = 2048;
+const MIDDLE = 1024;
 let copyist = null;
 
 /** Says which of the models can be asked for a picture as it is, in another format: one that takes out noise of 0. */
@@ -23,6 +24,21 @@ export class Drawable {
     if (share >= 1) return new Drawable(full, full);
     const size = { resizeWidth: Math.max(1, Math.round(full.width * share)), resizeHeight: Math.max(1, Math.round(full.height * share)) };
     return new Drawable(full, await createImageBitmap(full, { ...size, resizeQuality: "high" }));
+  }
+
+  /** Root mean square of how far another of the same size is from it in the middle, in grey levels. */
+  differenceTo(other) {
+    const [one, two] = [this, other].map((drawable) => drawable.middle());
+    let sum = 0;
+    for (let place = 0; place < one.length; place += 1) if (place % 4 < 3) sum += (one[place] - two[place]) ** 2;
+    return Math.sqrt(sum / (0.75 * one.length));
+  }
+
+  middle() {
+    const [width, height] = [Math.min(MIDDLE, this.width), Math.min(MIDDLE, this.height)];
+    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    context.drawImage(this.full, Math.round((width - this.width) / 2), Math.round((height - this.height) / 2));
+    return context.getImageData(0, 0, width, height).data;
   }
 
   close() {

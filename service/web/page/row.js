@@ -41,6 +41,18 @@ export class Row {
     return this.state === "working";
   }
 
+  /** What can be done about how it is: `[words, does]`, or nothing. */
+  get offer() {
+    if (["working", "waiting"].includes(this.state)) return ["Cancel", () => this.cancel()];
+    if (["bad", "stopped"].includes(this.state)) return ["Try again", () => this.again()];
+    return null;
+  }
+
+  /** How far it is, of 1; below 0 where nobody knows, null where it is not under way. */
+  get share() {
+    return this.busy ? this.part("state").querySelector("progress").position : null;
+  }
+
   /** Asks for it, and tells how that goes and what came of it. */
   async work() {
     this.controller = new AbortController();
@@ -96,7 +108,13 @@ export class Row {
     if (this.state !== "bad") return;
     if (seconds <= 0) return this.again(false);
     this.part("words").textContent = `${words} Trying again in ${Math.ceil(seconds)} s.`;
-    this.timer = setTimeout(() => this.wait(seconds - 1, words), 1000);
+    this.later(1000, () => this.wait(seconds - 1, words));
+  }
+
+  /** Does something after so many milliseconds, unless the row is stopped or something else is put off meanwhile. */
+  later(milliseconds, does) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(does, milliseconds);
   }
 
   again(told = true) {

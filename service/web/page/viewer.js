@@ -5,6 +5,7 @@ import { Gestures } from "./gestures.js";
 const PIXELS = 16;
 const MOST = 64;
 const STEP = 1.5;
+const SQUARE = 8;
 
 export class Viewer {
   /** host: an empty element. */
@@ -15,6 +16,7 @@ export class Viewer {
     this.canvas = host.querySelector("canvas");
     this.divider = host.querySelector(".divider");
     this.veil = host.querySelector(".veil");
+    this.far = host.querySelector(".far");
     this.zoomed = host.querySelector("output");
     this.before = this.after = null;
     this.grey = false;
@@ -25,6 +27,7 @@ export class Viewer {
     this.draw = eachFrame(() => this.drawNow());
     this.gestures = new Gestures(this);
     new ResizeObserver(() => this.sized()).observe(this.view);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", this.draw);
     host.querySelector(".tools").addEventListener("click", ({ target }) => this.tool(target.dataset.zoom));
     this.divider.addEventListener("keydown", (event) => this.dividerKey(event));
     this.view.addEventListener("keydown", (event) => event.target === this.view && this.key(event));
@@ -41,10 +44,21 @@ export class Viewer {
     this.sized();
   }
 
-  /** Says something over the picture, such as how far it is. */
-  cover(words) {
-    this.veil.textContent = words;
+  /**
+   * Says something over the picture, and offers what can be done about it: `[words, does]`. share: how far it is, of 1;
+   * below 0 where nobody knows, null where there is nothing to wait for.
+   */
+  cover(words, offer = null, share = null) {
+    const [told, button] = this.veil.children;
+    if (!offer && document.activeElement === button) this.view.focus();
+    told.textContent = words;
+    button.textContent = offer?.[0] ?? "";
+    button.onclick = offer?.[1] ?? null;
+    button.hidden = !offer;
     this.veil.hidden = !words;
+    this.far.hidden = share === null;
+    if (share >= 0) this.far.value = share ?? 0;
+    else this.far.removeAttribute("value");
   }
 
   /** How much of the second picture is mixed into the first, till the service has been asked for it. */
@@ -144,13 +158,28 @@ export class Viewer {
     this.divider.setAttribute("aria-valuetext", `${percent} % before, ${100 - percent} % after`);
     context.scale(devicePixelRatio, devicePixelRatio);
     const end = this.after ? left : this.width;
-    this.side(context, 0, end, () => this.paint(context, this.before, this.grey));
+    const paper = this.paper(context);
+    this.side(context, 0, end, () => this.paint(context, this.before, { paper, grey: this.grey }));
     if (!this.after) return;
     this.side(context, end, this.width, () => {
-      if (this.strength < 1) this.paint(context, this.before, this.grey);
+      const mixed = this.strength < 1;
+      if (mixed) this.paint(context, this.before, { paper, grey: this.grey });
       context.globalAlpha = this.strength;
-      this.paint(context, this.after);
+      this.paint(context, this.after, { paper: mixed ? null : paper });
     });
+  }
+
+  /** What is seen through a picture: squares in the view's own two colours. */
+  paper(context) {
+    const { backgroundColor, color } = getComputedStyle(this.view);
+    const tile = new OffscreenCanvas(2 * SQUARE, 2 * SQUARE);
+    const squares = tile.getContext("2d");
+    for (const [fill, side] of [[backgroundColor, 2 * SQUARE], [color, SQUARE]]) {
+      squares.fillStyle = fill;
+      squares.fillRect(0, 0, side, side);
+      squares.fillRect(SQUARE, SQUARE, side, side);
+    }
+    return context.createPattern(tile, "repeat");
   }
 
   side(context, from, to, paint) {
@@ -162,7 +191,7 @@ export class Viewer {
     context.restore();
   }
 
-  paint(context, drawable, grey = false) {
+  paint(context, drawable, { paper, grey = false }) {
     const near = this.scale * devicePixelRatio;
     const share = drawable.small.width / drawable.width;
     context.imageSmoothingEnabled = near < 3;
@@ -170,6 +199,10 @@ export class Viewer {
     const left = this.width / 2 - this.x * this.scale;
     const top = this.height / 2 - this.y * this.scale;
     const place = [left, top, drawable.width * this.scale, drawable.height * this.scale];
+    if (paper) {
+      context.fillStyle = paper;
+      context.fillRect(...place);
+    }
     context.drawImage(near <= share ? drawable.small : drawable.full, ...place);
     if (!grey) return;
     context.globalCompositeOperation = "saturation"; // keeps luma by Rec. 601, as the service does

@@ -5,13 +5,17 @@ import { path, picture } from "./service.js";
 import { told } from "./words.js";
 
 const AT_ONCE = 48;
+const AHEAD = 600;
 
 export class Wall {
   /** host: of the pictures. more: the button behind them. chosen(number, cell) is told of clicks. */
   constructor(host, more, line, chosen) {
     Object.assign(this, { host, more, line, chosen });
     more.addEventListener("click", () => this.grow());
-    new IntersectionObserver(([seen]) => seen.isIntersecting && this.grow(), { rootMargin: "600px" }).observe(more);
+    host.addEventListener("keydown", (event) => this.key(event));
+    host.addEventListener("focusin", ({ target }) => this.stopAt(target));
+    const ahead = { rootMargin: `${AHEAD}px`, scrollMargin: `${AHEAD}px` };
+    new IntersectionObserver(([seen]) => seen.isIntersecting && this.grow(), ahead).observe(more);
   }
 
   /** Begins anew: the pictures of a seed. */
@@ -50,14 +54,30 @@ export class Wall {
   /** Goes on where the end is still in sight, of which nobody is told anew. */
   fill() {
     const { top } = this.more.getBoundingClientRect();
-    if (this.more.offsetParent && top < innerHeight + 600) this.grow();
+    if (this.more.offsetParent && top < innerHeight + AHEAD) this.grow();
   }
 
   cell(canvas, number) {
     const button = make("button", { type: "button", className: "cell", aria: { label: `Sample ${number}`, pressed: false } }, canvas);
     button.dataset.number = number;
+    button.tabIndex = number ? -1 : 0;
     button.addEventListener("click", () => this.chosen(number));
     return button;
+  }
+
+  /** The wall has no end, so Tab stops at one of its pictures, and arrows go from there. */
+  stopAt(cell) {
+    for (const one of this.host.querySelectorAll("[tabindex='0']")) one.tabIndex = -1;
+    cell.tabIndex = 0;
+  }
+
+  key(event) {
+    const columns = getComputedStyle(this.host).gridTemplateColumns.split(" ").length;
+    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+    const next = this.host.children[Number(document.activeElement.dataset.number) + step];
+    if (!step) return;
+    event.preventDefault();
+    next?.focus();
   }
 
   /** Marks those that are chosen. */

@@ -1,0 +1,135 @@
+"""Each view with the models that ship: that what it shows is what it says."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SAMPLES
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+from serving import Server
+
+from .conftest import PATIENCE, Visit, visiting
+
+pytestmark = pytest.mark.slow
+
+LEVELS = """canvas => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return [...data].filter((_, place) => place % 4 === 0);
+}"""
+RMS_OF_BRIDGE = 25
+
+
+@pytest.fixture
+def shipped(browser: Browser, real: Server):
+    """A visitor of a server of the models that ship."""
+    with visiting(browser, real.url) as visit:
+        yield visit
+
+
+def levels(page: Page, canvas: str) -> np.ndarray:
+    """The red of what a canvas shows, 0 to 255."""
+    return np.array(page.locator(canvas).first.evaluate(LEVELS))
+
+
+def until_changed(page: Page, canvas: str, before: np.ndarray) -> None:
+    """Waits till a canvas shows something else."""
+    page.wait_for_function(
+        f"([canvas, before]) => ({LEVELS})(document.querySelector(canvas)).join() !== before",
+        arg=[canvas, ",".join(map(str, before))],
+    )
+
+
+def decibels(a: Path, b: Path) -> float:
+    with Image.open(a) as one, Image.open(b) as other:
+        difference = np.asarray(one.convert("RGB"), float) - np.asarray(other.convert("RGB"), float)
+    return float(-10 * np.log10(np.mean(difference**2) / 255**2))
+
+
+def test_a_noisy_photograph_comes_back_clean(shipped: Visit, tmp_path: Path):
+    noisy, clean, got = SAMPLES / "bridge-noisy.png", SAMPLES / "bridge.jpg", tmp_path / "got.png"
+    page = shipped.open("#clean?model=photo")
+    page.wait_for_selector("#clean .samples img")
+    page.locator("#clean input[type=file]").set_input_files(noisy)
+    with page.expect_download() as download:
+        page.locator("#clean aside").get_by_role("link", name="Download").click()
+    download.value.save_as(got)
+    facts = page.locator("#clean .facts")
+    expect(facts).to_contain_text("photo@")
+    found = float(facts.get_by_text(", found").inner_text().split(",")[0])
+    assert found == pytest.approx(RMS_OF_BRIDGE, abs=2)
+    assert decibels(got, clean) > decibels(noisy, clean) + 7
+
+
+def test_a_sample_loses_the_noise_of_a_camera(shipped: Visit, tmp_path: Path):
+    page, got = shipped.open(), tmp_path / "got.jpg"
+    page.get_by_role("button", name="Cat").click()
+    with page.expect_download() as download:
+        page.locator("#clean aside").get_by_role("link", name="Download").click()
+    download.value.save_as(got)
+    noisy = Path(__file__).parents[2] / "service" / "web" / "samples" / "cat.jpg"
+    assert decibels(got, SAMPLES / "cat.jpg") > decibels(noisy, SAMPLES / "cat.jpg") + 2
+
+
+def test_every_model_that_draws_does(shipped: Visit):
+    page = shipped.open("#dream?seed=7")
+    choice = page.locator("#dream-settings select[name=model]")
+    page.wait_for_selector("#wall .cell")
+    titles = choice.locator("option").evaluate_all("options => options.map((option) => option.value)")
+    assert {"digits-vae@1", "fashion-vae@1"} <= set(titles)
+    for title in titles:
+        choice.select_option(title)
+        page.wait_for_url(f"**model={title.replace('@', '%40')}*")
+        page.wait_for_load_state("networkidle")
+        page.wait_for_selector("#wall .cell:nth-child(48)")
+        shown = [tuple(one) for one in page.locator("#wall canvas").evaluate_all(f"cells => cells.map({LEVELS})")]
+        assert len(set(shown)) == len(shown), title
+        assert np.std(shown) > 20, title
+
+
+def test_the_pad_shows_what_it_walks_through(shipped: Visit):
+    page = shipped.open("#dream?model=digits-vae&seed=7&pick=3")
+    page.wait_for_selector("#near .cell")
+    page.wait_for_load_state("networkidle")
+    before = levels(page, "#pad-picture")
+    page.get_by_label("How far across").fill("2.5")
+    until_changed(page, "#pad-picture", before)
+    assert np.abs(levels(page, "#pad-picture") - before).mean() > 2
+
+
+def test_a_grey_sky_turns_blue(shipped: Visit, tmp_path: Path):
+    page, got = shipped.open("#colour"), tmp_path / "got.jpg"
+    page.get_by_role("button", name="Mountain").click()
+    with page.expect_download() as download:
+        page.locator("#colour aside").get_by_role("link", name="Download").click()
+    download.value.save_as(got)
+    with Image.open(got) as coloured:
+        sky = np.asarray(coloured.convert("RGB"), float)[:100, 300:].mean((0, 1))
+    assert sky[2] > sky[0] + 15
+
+
+def test_a_sparse_code_is_mostly_nought_and_makes_its_picture_again(shipped: Visit):
+    page = shipped.open("#code?model=digits-sparse")
+    page.wait_for_selector("#bars .bar")
+    page.wait_for_function(f"() => ({LEVELS})(document.querySelector('#code-rebuilt')).some((level) => level > 200)")
+    heights = page.locator("#bars .bar i").evaluate_all("bars => bars.map((bar) => bar.offsetHeight)")
+    assert len(heights) == 256
+    assert np.mean(np.array(heights) == 0) > 0.5
+    expect(page.locator("#code-told")).to_contain_text("numbers are exactly 0")
+    given, rebuilt = levels(page, "#code-picture"), levels(page, "#code-rebuilt")
+    error = np.mean((given - rebuilt) ** 2)
+    assert error < 0.1 * given.var()
+    page.get_by_role("button", name="The five largest alone").click()
+    until_changed(page, "#code-rebuilt", rebuilt)
+    assert np.mean((given - levels(page, "#code-rebuilt")) ** 2) > 2 * error
+
+
+def test_each_model_has_its_card_its_figures_and_its_sheet(shipped: Visit):
+    page = shipped.open("#models")
+    page.wait_for_selector(".model")
+    for model in page.locator(".model").all():
+        model.scroll_into_view_if_needed()
+        expect(model.locator(".sheet img")).to_be_visible(timeout=PATIENCE)
+        model.get_by_text("Card and figures").click()
+        expect(model.get_by_role("heading", name="Measured", exact=True)).to_be_visible()
+        assert model.get_by_role("table").count() + model.locator(".card li").count() > 0
