@@ -2,9 +2,11 @@
 
 What a dead one would have taken is taken by the others, since it is the socket that is shared, and it stays open here.
 One that starts, or has died, does not listen: so whoever answers `/readyz` tells the truth of itself. A first worker
-that can't start ends it all; a later one is tried again, for as long as the others serve.
+that can't start ends it all; a later one is tried again, for as long as the others serve. One that is up tells so again
+and again from its event loop; when it has been silent for too long it answers nobody, and is replaced like a dead one.
 """
 
+import asyncio
 import logging
 import multiprocessing
 import resource
@@ -25,7 +27,7 @@ from service.settings import Settings
 log = logging.getLogger("denoir")
 
 Work = Callable[[Settings, socket, Connection], None]
-"""What a worker does: serves from a socket that is bound, and says over the connection when it does so."""
+"""What a worker does: serves from a socket that is bound, and says so over the connection, every `BEAT`."""
 
 PATIENCE = 15.0
 """Seconds beyond the grace for a worker that was told to end."""
@@ -33,6 +35,8 @@ PAUSE = 1.0
 """Seconds between the starts of a worker that doesn't come up, and between two tellings to end."""
 LOOK = 0.2
 """Seconds between two looks at the workers."""
+BEAT, SILENCE = 2.0, 30.0
+"""Seconds between two signs of life of a worker that is up, and without any until it is taken for hanging."""
 FILES = 256
 """Files that are open beside connections."""
 
@@ -73,7 +77,14 @@ def work(settings: Settings, listener: socket, told: Connection) -> None:
     """One of several workers. It ends with its supervisor."""
     telemetry.write_lines()
     threading.Thread(target=end_with_parent, daemon=True).start()
-    sys.exit(serve(settings, listener, lambda: told.send_bytes(b"up")))
+    sys.exit(serve(settings, listener, lambda: beat(told)))
+
+
+def beat(told: Connection) -> None:
+    """Says that this process serves, and again for as long as the running loop goes round."""
+    with suppress(OSError):  # there is no supervisor any more, of which another thread takes note
+        told.send_bytes(b"up")
+    asyncio.get_running_loop().call_later(BEAT, beat, told)
 
 
 def end_with_parent() -> None:
@@ -108,14 +119,20 @@ class Worker:
         self.process = SPAWN.Process(target=work, args=(settings, listener, mouth))
         self.process.start()
         mouth.close()
-        self.began, self.up, self.heard = time.monotonic(), False, False
+        self.began = self.last = time.monotonic()
+        self.up, self.heard = False, False
 
     def look(self) -> bool:
         """Whether it lives."""
-        if not self.up and self.ear.poll():
-            with suppress(EOFError):
-                self.up = bool(self.ear.recv_bytes())
+        with suppress(EOFError, OSError):
+            while self.ear.poll():
+                self.up, self.last = bool(self.ear.recv_bytes()), time.monotonic()
         return self.process.is_alive()
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it was up and gives no sign of life."""
+        return self.up and time.monotonic() > self.last + SILENCE
 
     def tell_to_end(self) -> None:
         """Tells it once, if it is up; one that is not may not hear it, and is told each time."""
@@ -162,8 +179,9 @@ class Supervisor:
         return Worker(self.work, self.settings.shared(), self.listener)
 
     def all_replaced(self) -> bool:
-        """Starts another for each that is dead. Returns False where there is no sense in it: none ever came up."""
-        dead = [worker for worker in self.workers if not worker.look()]
+        """Starts another for each that is dead or hangs. Returns False where there is no sense in it: none ever came
+        up."""
+        dead = [worker for worker in self.workers if not worker.look() or worker.hangs]
         self.been_up = self.been_up or any(worker.up for worker in self.workers)
         for worker in dead:
             if not self.been_up:

@@ -1,5 +1,6 @@
 """Supervisors with light workers; and the real thing, which is slow."""
 
+import asyncio
 import os
 import resource
 import signal
@@ -109,6 +110,33 @@ def test_a_worker_that_can_not_be_replaced_at_first_is_tried_again(supervised, t
     until(lambda: len((tmp_path / "starts").read_text().splitlines()) == 5)
     assert one not in pair.both()
     assert pair.end() == 0
+
+
+def test_a_worker_that_hangs_is_replaced(supervised, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("STARTS", str(tmp_path / "starts"))
+    monkeypatch.setattr(workers, "SILENCE", 1.0)
+    pair = supervised(workers_at_work.hang)
+    until(lambda: pair.supervisor.workers and all(worker.up for worker in pair.supervisor.workers))
+    hanging = {worker.process.pid for worker in pair.supervisor.workers}
+    assert not pair.both() & hanging
+    assert not any(map(alive, hanging))
+    assert pair.end() == 0
+
+
+def test_a_server_gives_signs_of_life_for_as_long_as_its_loop_goes_round(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(workers, "BEAT", 0.01)
+    ear, mouth = workers.SPAWN.Pipe(duplex=False)
+
+    async def go_round() -> None:
+        workers.beat(mouth)
+        await asyncio.sleep(0)
+        assert ear.poll()
+        for _ in range(3):
+            await asyncio.to_thread(ear.recv_bytes)
+        time.sleep(0.1)  # noqa: ASYNC251
+        assert not ear.poll(), "whoever is busy says nothing"
+
+    asyncio.run(go_round())
 
 
 def test_where_none_can_start_the_service_ends(supervised):
