@@ -1,6 +1,7 @@
 """The application: parts made, routes joined, limits put around."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -22,6 +23,8 @@ from service.pipeline import Parts
 from service.repository import measure
 from service.routes import health, router
 from service.settings import Settings
+
+log = logging.getLogger("denoir")
 
 CROSS_ORIGIN: dict[str, Any] = {
     "allow_methods": ("GET", "POST", "HEAD"),
@@ -62,6 +65,8 @@ def create_app(settings: Settings) -> FastAPI:
         async with running(settings) as parts:
             app.state.parts = parts
             duty.ready = True
+            for line in announced(parts.engine, settings):
+                log.info(line)
             yield
             duty.ready = False
 
@@ -99,6 +104,17 @@ def create_app(settings: Settings) -> FastAPI:
     routes = frozenset(getattr(route, "path", "") for one in routers for route in one.routes)
     app.add_middleware(guards.RequestIds, routes=routes)
     return app
+
+
+def announced(engine: Engine, settings: Settings) -> tuple[str, str]:
+    """What a person who has just started the service wants to know: what it loaded, on what, and where to look."""
+    known, loaded = engine.catalog.titles, ", ".join(sorted(engine.loaded)) or "none yet"
+    host = {"0.0.0.0": "localhost", "::": "localhost"}.get(settings.host, settings.host)  # noqa: S104
+    home = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    return (
+        f"on {engine.device}, of {len(known)} models loaded: {loaded}",
+        f"the page is at {home}/ and the description of the API at {home}/docs",
+    )
 
 
 @asynccontextmanager

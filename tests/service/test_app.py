@@ -1,6 +1,8 @@
 """What is put around all routes."""
 
+import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,8 +10,10 @@ from answers import problem
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
-from service.app import create_app
+from service.app import announced, create_app
 from service.settings import Settings
+
+from .conftest import asked
 
 OURS = "https://pictures.example"
 ALLOWS = "access-control-allow-origin"
@@ -68,3 +72,20 @@ def test_every_route_says_that_it_may_be_late_full_or_stopping(client: TestClien
             assert path == "/healthz" or "503" in told["responses"]
             if path in ("/denoise", "/sample", "/encode", "/decode"):
                 assert "504" in told["responses"]
+
+
+def test_who_starts_it_is_told_what_it_loaded_on_what_and_where_to_look(shelf: Path, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.INFO, "denoir"), asked(shelf):
+        told = [record.getMessage() for record in caplog.records]
+    assert "on cpu, of 3 models loaded: tiny-denoise@1, tiny-photo@1, tiny-vae@1" in told
+    assert "the page is at http://127.0.0.1:8000/ and the description of the API at http://127.0.0.1:8000/docs" in told
+
+
+@pytest.mark.parametrize(
+    ("host", "home"), [("0.0.0.0", "localhost"), ("::", "localhost"), ("::1", "[::1]"), ("10.1.1.1", "10.1.1.1")]
+)
+def test_the_page_is_told_at_an_address_that_a_browser_takes(host: str, home: str):
+    engine: Any = SimpleNamespace(device="cpu", catalog=SimpleNamespace(titles=["a@1"]), loaded={})
+    first, second = announced(engine, Settings(host=host, port=81))
+    assert first == "on cpu, of 1 models loaded: none yet"
+    assert f"http://{home}:81/ " in second
