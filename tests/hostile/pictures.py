@@ -58,7 +58,7 @@ BY_AN_ENCODER: list[tuple[str, str, dict[str, Any]]] = [
     ("tiff fax", "1", {"compression": "group4"}),
     ("tiff cmyk lzw", "CMYK", {"compression": "tiff_lzw"}),
     ("gif palette", "P", {}),
-    ("gif transparent", "P", {"transparency": 3, "interlace": False}),
+    ("gif transparent", "P", {"transparency": 25, "interlace": False}),
     ("avif lossy", "RGB", {"quality": 60}),
     ("avif alpha", "RGBA", {"quality": 60}),
 ]
