@@ -70,12 +70,12 @@ async def traverse(
     return await shown(parts, loaded, codes, album.FORMS[form], {"Denoir-Seed": str(seed)}, columns=steps)
 
 
-async def reconstruct(parts: Parts, loaded: Loaded, body: bytes, formats: list[str]) -> Answer:
+async def reconstruct(parts: Parts, loaded: Loaded, body: bytes, formats: list[str], **options: int) -> Answer:
     """A picture's bytes -> what the model makes of it, in the model's size; on white what was transparent,
     unless the model knows transparency.
 
-    `formats`: what may be answered, the best first; none asks for the format that came in.
-    Raises PictureError, CannotFit, Problem.
+    `formats`: what may be answered, the best first; none asks for the format that came in. `options`: `quality` and
+    `effort` of the file. Raises PictureError, CannotFit, Problem.
     """
     timing = Timing()
     kind, cost = whole(loaded, "reconstruct")
@@ -85,7 +85,7 @@ async def reconstruct(parts: Parts, loaded: Loaded, body: bytes, formats: list[s
         began = time.monotonic()
         written = formats[0] if formats else ANSWERED[picture.format]
         rebuilt = picture.repainted(Picture.of(pixels))
-        data = await encoded(parts, rebuilt, written)
+        data = await encoded(parts, rebuilt, written, **options)
     timing.add("encode", time.monotonic() - began)
     return Answer(data, FORMATS[written].media_type, timing.told(loaded) | told_of(placement))
 

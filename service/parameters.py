@@ -34,6 +34,14 @@ FormatName = Annotated[
         json_schema_extra={"enum": list(WRITTEN)},  # in capitals too, of which no schema need tell
     ),
 ]
+Quality = Annotated[
+    int | None,
+    Query(ge=1, le=100, description="of JPEG, WebP and AVIF; left out, 90. WebP of 100 is without loss"),
+]
+Effort = Annotated[
+    int | None,
+    Query(ge=0, le=9, description="0 is quick, 9 makes a small file; left out, what serves who waits best"),
+]
 Count = Annotated[int, Query(ge=1, description="how many pictures, at most 64 unless the service says otherwise")]
 First = Annotated[int, Query(ge=0, le=2**32 - 1, description="number of the first of them, to go on from")]
 Steps = Annotated[
@@ -56,7 +64,7 @@ AlbumForm = Annotated[
 ]
 
 
-def once_each(request: Request) -> None:
+async def once_each(request: Request) -> None:
     """Refuses a parameter that is given twice: there is no telling which one was meant."""
     names = [name for name, _ in request.query_params.multi_items()]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -71,6 +79,11 @@ def formats_asked(request: Request, named: str | None) -> list[str]:
     if named.lower() not in WRITTEN:
         raise errors.invalid("format", f"one of {', '.join(WRITTEN)}")
     return [named.lower()]
+
+
+def options_asked(quality: int | None, effort: int | None) -> dict[str, int]:
+    """How a picture is to be written, where that is told."""
+    return {name: value for name, value in (("quality", quality), ("effort", effort)) if value is not None}
 
 
 def directions_asked(listed: str) -> tuple[int, ...]:

@@ -30,6 +30,19 @@ class Parts:
     engine: Engine
     batcher: Batcher
     decoders: Decoders
+    usual: dict[str, float] = field(default_factory=dict)
+    """By model, the pixels that had to be computed for a picture, the latest ones weighing most."""
+
+    def expected(self, loaded: Loaded) -> int:
+        """Pixels that a picture stands for while nobody has looked at it: as many as is usual, from a 64th of a tile to
+        a whole one. Were each a whole tile, a crowd with thumbnails would be told that it has to wait for too long."""
+        tile = loaded.tiling.tile**2
+        return max(tile // 64, min(tile, round(self.usual.get(loaded.description.title, tile))))
+
+    def learn(self, loaded: Loaded, cost: int) -> None:
+        """That a picture cost so many pixels."""
+        title = loaded.description.title
+        self.usual[title] = 0.8 * self.usual.get(title, cost) + 0.2 * cost
 
     @cached_property
     def models(self) -> Repository:
@@ -94,15 +107,16 @@ async def denoise(
     formats: list[str],
     progress: Progress = lambda done, tiles: None,
     strength: float = 1.0,
+    **options: int,
 ) -> Answer:
     """A picture's bytes -> the clean picture's, same size. `sigma` in 8-bit grey levels; None estimates it.
 
     `formats`: what may be answered, the best first; none asks for the format that came in. `strength`: 0 to 1, how much
-    of the change is made. Raises PictureError, WrongSize, Problem.
+    of the change is made. `options`: `quality` and `effort` of the file. Raises PictureError, WrongSize, Problem.
     """
     timing, began = Timing(), time.monotonic()
     told = {"Denoir-Strength": f"{strength:g}"}
-    async with parts.admitted(Kind(loaded.description.title, "restore"), loaded.tiling.tile**2) as job:
+    async with parts.admitted(Kind(loaded.description.title, "restore"), parts.expected(loaded)) as job:
         picture = await opened(parts, job, loaded, body, sigma, strength)
         if loaded.needs.level:
             sigma = await asyncio.to_thread(noise.estimate, picture.pixels, picture.alpha) if sigma is None else sigma
@@ -113,7 +127,7 @@ async def denoise(
         )
         began = time.monotonic()
         written = formats[0] if formats else ANSWERED[picture.format]
-        data = await encoded(parts, replace(picture, pixels=pixels), written)
+        data = await encoded(parts, replace(picture, pixels=pixels), written, **options)
     timing.add("encode", time.monotonic() - began)
     return Answer(data, FORMATS[written].media_type, timing.told(loaded) | told)
 
@@ -121,7 +135,7 @@ async def denoise(
 async def opened(
     parts: Parts, job: Job, loaded: Loaded, body: bytes, sigma: float | None, strength: float = 1.0
 ) -> Picture:
-    """The picture in a body, if there is room for it: till then the job stood for one tile, of which nobody knew more.
+    """The picture in a body, if there is room for it: till then the job stood for what is usual.
 
     Raises PictureError, WrongSize, Overloaded.
     """
@@ -129,7 +143,10 @@ async def opened(
     inference.check_size(loaded.needs, picture.height, picture.width)
     untouched = inference.untouched(loaded.needs, sigma, strength)
     windows = [] if untouched else restore.split(picture.height, picture.width, loaded.tiling)
-    job.expect(sum(map(area, windows)), held(picture, picture.pixels.nbytes))
+    cost = sum(map(area, windows))
+    job.expect(cost, held(picture, picture.pixels.nbytes))
+    if windows:
+        parts.learn(loaded, cost)
     return picture
 
 
@@ -186,10 +203,10 @@ async def restored(
     return canvas
 
 
-async def colorize(parts: Parts, loaded: Loaded, body: bytes, formats: list[str]) -> Answer:
+async def colorize(parts: Parts, loaded: Loaded, body: bytes, formats: list[str], **options: int) -> Answer:
     """A picture's bytes -> the picture in colours of the model's, its own lightness, size, depth and alpha kept.
 
-    `formats` as in `denoise`. Raises PictureError, Problem.
+    `formats` and `options` as in `denoise`. Raises PictureError, Problem.
     """
     timing, began = Timing(), time.monotonic()
     kind = Kind(loaded.description.title, "colorize")
@@ -202,7 +219,7 @@ async def colorize(parts: Parts, loaded: Loaded, body: bytes, formats: list[str]
         timing.ran(done)
         began = time.monotonic()
         written = formats[0] if formats else ANSWERED[picture.format]
-        data = await encoded(parts, picture.repainted(Picture(done.result, picture.alpha)), written)
+        data = await encoded(parts, picture.repainted(Picture(done.result, picture.alpha)), written, **options)
     timing.add("encode", time.monotonic() - began)
     return Answer(data, FORMATS[written].media_type, timing.told(loaded))
 

@@ -18,7 +18,7 @@ ONCE_EACH = [Depends(parameters.once_each)]
 router, health = APIRouter(), APIRouter()
 
 
-def parts_of(request: Request) -> Parts:
+async def parts_of(request: Request) -> Parts:  # one that is not async would be called in another thread
     return request.app.state.parts
 
 
@@ -39,6 +39,8 @@ async def denoise(
     sigma: parameters.Sigma = None,
     strength: parameters.Strength = 1.0,
     format: parameters.FormatName = None,
+    quality: parameters.Quality = None,
+    effort: parameters.Effort = None,
 ) -> Response:
     """Takes the noise out of a picture: multipart field `file`, or the picture itself as the body.
 
@@ -47,9 +49,10 @@ async def denoise(
     """
     loaded = await able(parts, model, "denoise")
     formats = parameters.formats_asked(request, format)
+    options = parameters.options_asked(quality, effort)
     body = await bodies.picture_of(request)
     return await progress.answered(
-        request, parts, lambda told: pipeline.denoise(parts, loaded, body, sigma, formats, told, strength)
+        request, parts, lambda told: pipeline.denoise(parts, loaded, body, sigma, formats, told, strength, **options)
     )
 
 
@@ -65,12 +68,15 @@ async def colorize(
     parts: PartsHere,
     model: parameters.ModelName = "colorize",
     format: parameters.FormatName = None,
+    quality: parameters.Quality = None,
+    effort: parameters.Effort = None,
 ) -> Response:
     """Gives a picture colours, its lightness kept; those that it has are not looked at."""
     loaded = await able(parts, model, "colorize")
     formats = parameters.formats_asked(request, format)
+    options = parameters.options_asked(quality, effort)
     body = await bodies.picture_of(request)
-    return await answered(request, parts, pipeline.colorize(parts, loaded, body, formats))
+    return await answered(request, parts, pipeline.colorize(parts, loaded, body, formats, **options))
 
 
 @router.get(
@@ -194,12 +200,15 @@ async def reconstruct(
     parts: PartsHere,
     model: parameters.ModelName = "digits-vae",
     format: parameters.FormatName = None,
+    quality: parameters.Quality = None,
+    effort: parameters.Effort = None,
 ) -> Response:
     """Sends a picture through a model's code and back. One of another size is fitted, as `Denoir-Fitted` tells."""
     loaded = await able(parts, model, "reconstruct")
     formats = parameters.formats_asked(request, format)
+    options = parameters.options_asked(quality, effort)
     body = await bodies.picture_of(request)
-    return await answered(request, parts, latent.reconstruct(parts, loaded, body, formats))
+    return await answered(request, parts, latent.reconstruct(parts, loaded, body, formats, **options))
 
 
 @router.post(

@@ -154,3 +154,15 @@ def test_heic_is_answered_as_png_or_as_asked(client: TestClient):
     large = bytearray(data)
     large[(at := large.index(b"ispe")) + 8 : at + 16] = (13_000).to_bytes(4, "big") * 2
     problem(denoise(client, bytes(large)), 413, "image-too-large")
+
+
+def test_quality_and_effort_can_be_asked_for(client: TestClient):
+    data = images.write(picture(90, 120, 3, False, np.uint8), "png")
+    small, large = (denoise(client, data, format="jpeg", quality=quality).content for quality in (10, 95))
+    assert len(small) < len(large) / 2
+    quick, slow = (denoise(client, data, sigma=0, effort=effort).content for effort in (1, 9))
+    assert quick != slow
+    assert np.array_equal(images.read(quick).pixels, images.read(slow).pixels)
+    for wrong in ({"quality": 0}, {"quality": 101}, {"effort": -1}, {"effort": 10}, {"effort": "much"}):
+        response = denoise(client, data, **wrong)
+        problem(response, 422, "invalid-parameter")

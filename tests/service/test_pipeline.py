@@ -129,6 +129,18 @@ def test_who_has_no_room_is_refused_before_the_picture_is_decoded():
     journey(test, max_waiting=5.0)
 
 
+@pytest.mark.parametrize(("side", "expected"), [(1, TILE**2 // 64), (20, 400), (90, TILE**2)])
+def test_an_unseen_picture_stands_for_what_is_usual_and_at_most_a_tile(side: int, expected: int):
+    async def test(parts: Parts) -> None:
+        assert parts.expected(loaded()) == TILE**2
+        await pipeline.denoise(parts, loaded(), b"", 0.0, [])
+        assert parts.expected(loaded()) == TILE**2, "one that is not computed tells nothing"
+        await pipeline.denoise(parts, loaded(), b"", 5.0, [])
+        assert parts.expected(loaded()) == expected
+
+    journey(test, Picture(np.zeros((side, side, 3), np.uint8)))
+
+
 def test_who_turns_out_to_have_no_room_is_refused_then():
     async def test(parts: Parts) -> None:
         async with parts.admitted(Kind("fake@1", "restore"), 1, size=10_000):
