@@ -65,25 +65,44 @@ def denoise(
     sigma: float | None = None,
     strength: float | None = None,
     format: Format | None = None,
+    quality: int | None = None,
+    effort: int | None = None,
     progress: Progress | None = None,
 ) -> Ask[Picture]:
     """Takes the noise out of a picture.
 
     sigma: noise level in 8-bit grey levels, 0 to 100; left out, it is estimated. strength: 0 to 1.
-    progress: is told of tiles as they are done.
+    quality, effort: of the file, as its format has them. progress: is told of tiles as they are done.
     """
     query = {"model": model, "sigma": sigma, "strength": strength, "format": format}
-    return Ask("POST", "/denoise", Picture.of, query, Upload(picture), progress=progress)
+    written = {"quality": quality, "effort": effort}
+    return Ask("POST", "/denoise", Picture.of, query | written, Upload(picture), progress=progress)
 
 
-def colorize(picture: Source, *, model: str | None = None, format: Format | None = None) -> Ask[Picture]:
+def colorize(
+    picture: Source,
+    *,
+    model: str | None = None,
+    format: Format | None = None,
+    quality: int | None = None,
+    effort: int | None = None,
+) -> Ask[Picture]:
     """Gives a picture colours, its lightness kept."""
-    return Ask("POST", "/colorize", Picture.of, {"model": model, "format": format}, Upload(picture))
+    query = {"model": model, "format": format, "quality": quality, "effort": effort}
+    return Ask("POST", "/colorize", Picture.of, query, Upload(picture))
 
 
-def reconstruct(picture: Source, *, model: str | None = None, format: Format | None = None) -> Ask[Picture]:
+def reconstruct(
+    picture: Source,
+    *,
+    model: str | None = None,
+    format: Format | None = None,
+    quality: int | None = None,
+    effort: int | None = None,
+) -> Ask[Picture]:
     """Sends a picture through a model's code and back."""
-    return Ask("POST", "/reconstruct", Picture.of, {"model": model, "format": format}, Upload(picture))
+    query = {"model": model, "format": format, "quality": quality, "effort": effort}
+    return Ask("POST", "/reconstruct", Picture.of, query, Upload(picture))
 
 
 def encode(picture: Source, *, model: str | None = None) -> Ask[Encoded]:
