@@ -55,7 +55,8 @@ def denoise(asked: argparse.Namespace) -> int:
 def reconstruct(asked: argparse.Namespace) -> int:
     """Show what an autoencoder makes of a picture's code, or of those of all pictures in a folder.
 
-    Pictures of another size are fitted into the model's, what is transparent shown on white.
+    Pictures of another size are fitted into the model's, what is transparent shown on white, unless the model knows
+    transparency.
     """
     return each_picture(asked, "reconstruct", rebuilt)
 
@@ -173,16 +174,9 @@ MOMENT = 2.0
 def rebuilt(session: Session, picture: Picture, asked: argparse.Namespace) -> Picture:
     """One picture, rebuilt from its code."""
     pixels, _ = inference.reconstructed(session, picture.seen(session.needs.channels))
-    answer = Picture.of(pixels)
-    return recoloured(picture, answer.pixels, answer.alpha)
+    return picture.repainted(Picture.of(pixels))
 
 
 def coloured(session: Session, picture: Picture, asked: argparse.Namespace) -> Picture:
     """One picture in colour, transparent where it was."""
-    return recoloured(picture, inference.colorized(session, picture.pixels), picture.alpha)
-
-
-def recoloured(picture: Picture, pixels: images.Pixels, alpha: images.Pixels | None) -> Picture:
-    """The picture with other pixels; a profile for grey doesn't hold for colours, nor the other way round."""
-    same = picture.pixels.shape[2] == pixels.shape[2]
-    return replace(picture, pixels=pixels, alpha=alpha, profile=picture.profile if same else None)
+    return picture.repainted(Picture(inference.colorized(session, picture.pixels), picture.alpha))
