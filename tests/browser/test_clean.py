@@ -185,8 +185,10 @@ def test_both_sides_show_the_same_pixels_and_move_together(pixels: Page):
     assert len(before) == 1, "squares of 16, sharp at their edges"
     assert after <= before
     pixels.locator("#clean .view").focus()
+    first = seen(pixels)
     pixels.keyboard.press("ArrowRight")
     moved, moved_after = halves()
+    assert (seen(pixels) != first).mean() > 0.2, "it has moved"
     assert len(moved) == 1
     assert moved_after <= moved
 

@@ -154,6 +154,7 @@ def test_a_sample_is_cleaned_looked_at_and_taken_by_keyboard_alone(visit: Visit)
 def test_a_wall_without_end_is_one_stop_of_the_keyboard(visit: Visit):
     page = visit.open("#dream?model=tiny-vae&seed=7")
     page.wait_for_selector("#wall .cell")
+    assert page.locator("#wall [tabindex='0']").count() == 1
     until_focused(page, "Sample 0")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Around sample 0")).to_be_visible()
