@@ -46,8 +46,8 @@ class Camera:
     low, high: bounds of the shot noise, its variance at white on the sensor, drawn log-uniformly; the read noise
     follows. These bounds make noise of 1 to 41 grey levels root mean square (first and last hundredth; the median is
     6.6), measured in 8 bits after all else on crops of 128 px out of photographs. curved: chance of a tone curve.
-    resized: of a sensor with other pixels than the picture's. calmed: of noise reduction in the camera. retouched: of sharpening and smoothing. compressed: of
-    `jpeg`, which the noisy picture goes through alone.
+    resized: of a sensor with other pixels than the picture's. calmed: of noise reduction in the camera. retouched: of
+    sharpening and smoothing. compressed: of `jpeg`, which the noisy picture goes through alone.
     misjudged: deviation of the logarithm of the level that is told, around that of the root mean square difference.
     overlooked: chance that what is told is what is white of the noise, or less of it.
     """
