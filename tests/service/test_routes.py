@@ -308,7 +308,9 @@ def test_every_answer_has_an_id_and_the_security_headers(client: TestClient):
     assert own.headers["x-request-id"] == "my-own.id_1"
     for response in (own, client.get("/nowhere"), client.get("/healthz", headers={"x-request-id": "a b\tc"})):
         assert response.headers["x-content-type-options"] == "nosniff"
-        assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
+        assert response.headers["referrer-policy"] == "no-referrer"
+        policy = response.headers["content-security-policy"].split("; ")
+        assert {"default-src 'none'", "frame-ancestors 'none'"} <= set(policy)
         assert " " not in response.headers["x-request-id"]
 
 
