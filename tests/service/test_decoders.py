@@ -139,7 +139,7 @@ def test_a_process_that_hangs_is_replaced() -> None:
 
 def test_a_process_that_crashes_is_replaced_and_the_others_go_on() -> None:
     async def test() -> None:
-        async with pool(2) as decoders:
+        async with pool(2, deadline=1e6) as decoders:
             victim, other = decoders.pids
             os.kill(victim, signal.SIGSTOP)
             tasks = [asyncio.create_task(decoders.read(SMALL)) for _ in range(6)]
