@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from models.layers import Residual, folded, grid, padding, residuals, unfolded
 from models.observation import OBSERVATIONS
-from models.posterior import Inference, Posterior, bounded, divergence, drawn, log_density, log_normal
-from models.types import Batch, Code, Needs
+from models.posterior import Inference, Posterior, bounded, divergence, drawn, for_draws, log_density, log_normal
+from models.types import Batch, Code, Draws, Needs
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,10 @@ class Hierarchy(nn.Module):
             seen.append(x)
         return seen
 
-    def forward(self, x: Batch, noise: Code) -> Inference:
-        """Posteriors and p(x | z) for the z drawn with that noise, `b k` standard normal."""
-        return self.infer(self.observe(x), noise)
+    def forward(self, x: Batch, noise: Draws) -> Inference:
+        """Posteriors and p(x | z) for the z drawn with that noise, `b k` standard normal; `n b k` in one for n draws of
+        each picture's code."""
+        return self.infer([for_draws(seen, noise) for seen in self.observe(x)], noise)
 
     def infer(self, seen: list[Tensor], noise: Code) -> Inference:
         """The same from what `observe` gave, so that many codes can be drawn of one picture."""

@@ -1,5 +1,6 @@
 """What training makes small. Losses come back in parts (distortion, rate), summed in one place: `total`."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ from models.colorizer import REACH, soft_bins
 from models.colour import chroma
 from models.corruptions import Spoilt, normal
 from models.observation import OBSERVATIONS
+from models.posterior import Inference
 from models.types import Batch
 
 Parts = dict[str, Tensor]
@@ -96,22 +98,43 @@ class Elbo:
     training (Bowman et al. 2016), so that codes are of use before they cost. `free_bits`: nats of rate that cost
     nothing in each group that a network counts its rate in, on average over the batch (Kingma et al. 2016): each
     dimension or layer, or a flow's code as one.
+
+    `draws` of each picture's code above 1 make it the importance-weighted bound, which is nearer to log p(x) (Burda et
+    al. 2016, eq. 8): the distortion is then the draws' by their weights, and the rate what lacks from it to the bound.
     """
 
     likelihood: str = "bernoulli"
     beta: float = 1.0
     free_bits: float = 0.0
     warm_up: int = 0
+    draws: int = 1
+
+    def __post_init__(self) -> None:
+        if self.free_bits and self.draws > 1:
+            raise ValueError("free_bits are counted where there is one draw of each code, and draws is above 1")
 
     def __call__(self, network: Any, clean: Batch, spoilt: Spoilt, generator: Generator) -> Parts:
-        noise = normal(generator, torch.Size((len(clean), network.needs.latent)))
+        noise = normal(generator, torch.Size((self.draws * len(clean), network.needs.latent)))
         inference = network(spoilt.pixels, noise)
-        nats = OBSERVATIONS[self.likelihood].nats
-        distortion = nats(inference.output, inference.log_deviation, spoilt.target(clean)).mean()
+        target = spoilt.target(clean).repeat(self.draws, 1, 1, 1)
+        nats = OBSERVATIONS[self.likelihood].nats(inference.output, inference.log_deviation, target)
+        return self.of_draws(inference, nats) if self.draws > 1 else self.of_one(inference, nats)
+
+    def of_one(self, inference: Inference, nats: Tensor) -> Parts:
+        """The bound with one draw, the rate exact where that is known."""
+        distortion = nats.mean()
         rate = inference.rate.float().mean(0)
         # Not where nothing is free: a flow's estimate may be below nought, and cutting it there would bias the bound.
         free = rate.clamp(min=self.free_bits) if self.free_bits else rate
         return {"distortion": distortion, "rate": self.beta * free.sum()}
+
+    def of_draws(self, inference: Inference, nats: Tensor) -> Parts:
+        """The bound with several: minus log of the mean of p(x, z) / q(z | x)."""
+        distortions = nats.unflatten(0, (self.draws, -1))
+        log_weights = self.beta * inference.log_ratio.float().unflatten(0, (self.draws, -1)) - distortions
+        bound = math.log(self.draws) - log_weights.logsumexp(0).mean()
+        distortion = (log_weights.softmax(0) * distortions).sum(0).mean()
+        return {"distortion": distortion, "rate": bound - distortion}
 
     def at(self, step: int) -> "Elbo":
         """As it is at a step of training: the same, but for beta while it warms up."""

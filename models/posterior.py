@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.types import Batch, Code
+from models.types import Batch, Code, Draws
 
 LOG_VARIANCE_BOUND = 8.0
 """Posterior variances stay within exp(+-8): no step can overflow, and no useful posterior is narrower."""
@@ -36,6 +36,13 @@ class Inference(NamedTuple):
 def bounded(mean: Tensor, log_variance: Tensor) -> Posterior:
     """The posterior with its log variance bounded smoothly; in 32 bits."""
     return Posterior(mean.float(), LOG_VARIANCE_BOUND * torch.tanh(log_variance.float() / LOG_VARIANCE_BOUND))
+
+
+def for_draws(told: Tensor, noise: Draws) -> Tensor:
+    """What is told of each picture, `b ...`, again for each draw of its code: `n b ...` in one, where the noise is of
+    n draws of all pictures, one draw after another."""
+    count = noise.shape[0] // told.shape[0]
+    return told.repeat(count, *[1] * (told.dim() - 1)) if count > 1 else told
 
 
 def drawn(posterior: Posterior, noise: Code) -> Code:

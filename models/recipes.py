@@ -96,6 +96,7 @@ AIMS: dict[str, Container[Any]] = {
     "beta": Number(0, 1_000, parts=True),
     "free_bits": Number(0, 1_000, parts=True),
     "warm_up": Number(0, 10_000_000),
+    "draws": Number(1, 1_000),
     "emphasis": Number(0, 1_000, parts=True),
     "balance": Number(0, 1_000, parts=True),
     "distance": tuple(DISTANCES),

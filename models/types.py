@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Batch = Tensor
     Chroma = Tensor
     Code = Tensor
+    Draws = Tensor
     Level = Tensor
     Lightness = Tensor
     Mosaic = Tensor
@@ -23,7 +24,7 @@ else:
     try:
         from jaxtyping import Float, UInt8
     except ModuleNotFoundError:
-        Batch = Chroma = Code = Level = Lightness = Mosaic = Picture8 = Tensor
+        Batch = Chroma = Code = Draws = Level = Lightness = Mosaic = Picture8 = Tensor
     else:
         Batch = Float[Tensor, "b c h w"]
         """Pictures, values in [0, 1] unless a docstring says otherwise."""
@@ -31,6 +32,8 @@ else:
         """Cb and Cr, each in [-0.5, 0.5]."""
         Code = Float[Tensor, "b k"]
         """Latent vectors."""
+        Draws = Float[Tensor, "n k"]
+        """What latent vectors are drawn with: standard normal, one or several for each picture beside them."""
         Level = Float[Tensor, " b"]
         """Standard deviation of each picture's noise, on the scale of [0, 1] pixels (grey levels / 255)."""
         Lightness = Float[Tensor, "b 1 h w"]

@@ -14,11 +14,12 @@ from models.posterior import (
     bounded,
     divergence,
     drawn,
+    for_draws,
     log_density,
     log_normal,
     negative_entropy,
 )
-from models.types import Batch, Code, Needs
+from models.types import Batch, Code, Draws, Needs
 
 PRIORS = ("normal", "flow")
 
@@ -102,9 +103,10 @@ class VAE(nn.Module):
         """The expected picture of each code, in [0, 1]."""
         return self.observation.expected(self.decoder(self.flow.inverse(code) if self.flow else code))
 
-    def forward(self, x: Batch, noise: Code) -> Inference:
-        """q(z | x), and p(x | z) for the z drawn with that noise, `b k` standard normal."""
-        return self.infer(self.observe(x), noise)
+    def forward(self, x: Batch, noise: Draws) -> Inference:
+        """q(z | x), and p(x | z) for the z drawn with that noise, `b k` standard normal; `n b k` in one for n draws of
+        each picture's code."""
+        return self.infer(Posterior(*(for_draws(told, noise) for told in self.observe(x))), noise)
 
     def infer(self, posterior: Posterior, noise: Code) -> Inference:
         """The same from what `observe` gave, so that many codes can be drawn of one picture."""

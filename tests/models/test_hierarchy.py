@@ -58,6 +58,15 @@ def test_the_rate_is_what_log_ratios_are_on_average():
     assert float(inference.rate.sum(1).mean()) == pytest.approx(-float(inference.log_ratio.mean()), abs=0.1)
 
 
+def test_several_draws_of_each_picture_are_those_draws_one_by_one():
+    one, x = network(), torch.rand(2, 1, 10, 9)
+    noise = torch.randn(3, 2, one.needs.latent)
+    together = one(x, noise.flatten(0, 1))
+    alone = [one(x, part) for part in noise]
+    assert torch.allclose(together.output, torch.cat([each.output for each in alone]), atol=1e-5)
+    assert torch.allclose(together.log_ratio, torch.cat([each.log_ratio for each in alone]), atol=1e-3)
+
+
 def test_the_rate_of_the_vector_is_its_divergence_and_the_layers_below_depend_on_what_was_drawn():
     one, x = network(), torch.rand(1, 1, 10, 9)
     seen = one.observe(x)

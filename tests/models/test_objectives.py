@@ -6,6 +6,7 @@ from torch import Generator
 
 from models.colorizer import ColorizerConfig
 from models.corruptions import Grey, Nothing, Spoilt
+from models.likelihood import bound
 from models.objectives import DISTANCES, Elbo, Restoration, Sparsity, Tint, at_step, total
 from models.sparse import Rebuilt
 from models.vae import VAE, VAEConfig
@@ -43,6 +44,30 @@ def test_the_rate_of_a_flow_may_be_below_nought_and_is_not_cut_there():
     rates = [float(Elbo()(network, clean, spoilt, Generator().manual_seed(seed))["rate"]) for seed in range(200)]
     assert min(rates) < -0.5
     assert abs(sum(rates) / 200) < 0.3
+
+
+@pytest.mark.parametrize("prior", ["normal", "flow"])
+def test_more_draws_of_a_code_draw_the_bound_nearer_to_the_likelihood(prior: str):
+    torch.manual_seed(0)
+    network = VAE(VAEConfig(height=8, width=8, widths=(4,), latent=3, prior=prior)).eval().requires_grad_(False)
+    clean = torch.rand(8, 1, 8, 8).round()
+    spoilt = Nothing()(clean, Generator())
+
+    def loss(draws: int) -> float:
+        """Over as many draws in all."""
+        objective = Elbo(draws=draws)
+        runs = [total(objective(network, clean, spoilt, Generator().manual_seed(run))) for run in range(256 // draws)]
+        return float(torch.stack(runs).mean())
+
+    one, few, many = loss(1), loss(4), loss(64)
+    assert one > few > many
+    exact = [bound(network, x[None], 1000, 0, number).nats[-1] for number, x in enumerate(clean)]
+    assert many == pytest.approx(-sum(exact) / len(exact), abs=0.2)
+
+
+def test_free_bits_are_counted_of_one_draw_alone():
+    with pytest.raises(ValueError, match="free_bits"):
+        Elbo(free_bits=0.5, draws=2)
 
 
 @pytest.mark.parametrize("name", sorted(DISTANCES))
