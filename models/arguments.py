@@ -6,16 +6,24 @@ import re
 SEED_BITS = 63
 
 
+def whole(text: str) -> int:
+    """Said so in words; argparse would tell the name of the function that failed."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from error
+
+
 def positive(text: str) -> int:
     """A whole number above 0."""
-    if (value := int(text)) < 1:
+    if (value := whole(text)) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
 
 
 def count(text: str) -> int:
     """A whole number, nought among them."""
-    return int(between(str(int(text)), 0, 10**9))
+    return int(between(str(whole(text)), 0, 10**9))
 
 
 def side(text: str) -> int:
@@ -25,7 +33,7 @@ def side(text: str) -> int:
 
 def seed(text: str) -> int:
     """A whole number of 63 bits."""
-    if not 0 <= (value := int(text)) < 2**SEED_BITS:
+    if not 0 <= (value := whole(text)) < 2**SEED_BITS:
         raise argparse.ArgumentTypeError(f"{text} is not within 0 and {2**SEED_BITS - 1}")
     return value
 
@@ -35,6 +43,16 @@ def device(text: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
         raise argparse.ArgumentTypeError(f"{text} is not auto, cpu, cuda or cuda:N")
     return text
+
+
+def quality(text: str) -> int:
+    """Of formats that lose something."""
+    return int(between(str(whole(text)), 1, 100))
+
+
+def effort(text: str) -> int:
+    """From quick to small."""
+    return int(between(str(whole(text)), 0, 9))
 
 
 def above_zero(text: str) -> float:
@@ -58,7 +76,10 @@ def temperature(text: str) -> float:
 
 def between(text: str, low: float, high: float) -> float:
     """A finite number within bounds."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from error
     if not low <= value <= high:
         raise argparse.ArgumentTypeError(f"{text} is not within {low:g} and {high:g}")
     return value

@@ -9,34 +9,51 @@ from pathlib import Path
 
 from models import checkpoints, images, inference, sampling
 from models.arguments import SEED_BITS, device, positive, seed, temperature
-from models.cli.places import format_named, keep
+from models.cli.places import STREAM, format_asked, read, writing
 from models.cli.shelf import able, session_of
-from models.images import Picture
+from models.cli.writing import add_written, written
+from models.images import Picture, Pixels
 
 
 def add_sample(one: argparse.ArgumentParser) -> None:
     one.add_argument(
-        "target", type=Path, metavar="OUT", help="a picture file for one grid, or a folder for single PNGs"
+        "target",
+        type=Path,
+        metavar="OUT",
+        help="a file for one grid of them all, a folder for single PNGs, or - for a grid on standard output, as PNG",
     )
     one.add_argument("--model", default="digits-vae", help="name, or name@version (default: digits-vae)")
     one.add_argument("-n", type=positive, default=16, help="how many (default: 16)")
     one.add_argument("--seed", type=seed, help="picture i of a seed is always the same (default: drawn, and told)")
     one.add_argument("--temperature", type=temperature, default=1.0, help="0 to 2: lower is tamer (default: 1)")
+    add_written(one)
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
 
 
 def sample(asked: argparse.Namespace) -> int:
     """Draw new pictures from a variational autoencoder, or from a plain one with a mixture fitted to its codes."""
-    session = session_of(checkpoints.load(able(asked, "sample").folder), asked)
-    form = format_named(asked.target)
-    (asked.target.parent if form else asked.target).mkdir(parents=True, exist_ok=True)
+    entry, form = able(asked, "sample"), form_of_grid(asked.target)
+    session = session_of(checkpoints.load(entry.folder), asked)
     pictures = inference.decode_codes(session, session.draw(seed_of(asked), 0, asked.n, asked.temperature))
     if form:
-        keep(asked.target, images.write(Picture.of(sampling.grid(pictures)), form))
+        keep(asked.target, sampling.grid(pictures), form, asked)
         return 0
     for number, picture in enumerate(pictures):
-        keep(asked.target / f"{number:06d}.png", images.write(Picture.of(picture), "png"))
+        keep(asked.target / f"{number:06d}.png", picture, "png", asked)
     return 0
+
+
+def form_of_grid(target: Path) -> str | None:
+    """The format of one grid; None where OUT is a folder, for single pictures. Raises DataError."""
+    if target == STREAM:
+        return "png"
+    return None if target.is_dir() else format_asked(target)
+
+
+def keep(target: Path, pixels: Pixels, form: str, asked: argparse.Namespace) -> None:
+    """Writes one drawn picture."""
+    with writing(target) as stream:
+        images.save(Picture.of(pixels), form, stream, **written(asked))
 
 
 def seed_of(asked: argparse.Namespace) -> int:
@@ -49,7 +66,7 @@ def seed_of(asked: argparse.Namespace) -> int:
 
 
 def add_encode(one: argparse.ArgumentParser) -> None:
-    one.add_argument("source", type=Path, metavar="IN", help="a picture")
+    one.add_argument("source", type=Path, metavar="IN", help="a picture, or - for standard input")
     one.add_argument("--model", default="digits-vae", help="name, or name@version (default: digits-vae)")
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
 
@@ -61,7 +78,7 @@ def encode(asked: argparse.Namespace) -> int:
     transparency.
     """
     model = checkpoints.load(able(asked, "encode").folder)
-    picture = images.read(asked.source.read_bytes())
+    picture = images.read(read(asked.source))
     code, placement = inference.encoded(session_of(model, asked), picture.seen(model.network.needs.channels))
     fitted = None if placement.untouched else asdict(placement)
     numbers = [float(str(number)) for number in code]  # as short as 32 bits allow

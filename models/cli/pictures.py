@@ -12,8 +12,9 @@ from models import checkpoints, images, inference, letterbox, noise
 from models.arguments import device, level, positive, share
 from models.cli.comparison import side_by_side
 from models.cli.mistakes import told
-from models.cli.places import Errand, apart, format_named, targets
+from models.cli.places import Errand, apart, format_named, read, targets, writing
 from models.cli.shelf import able, session_of
+from models.cli.writing import add_written, written
 from models.images import ANSWERED, WRITTEN, Picture, PictureError
 from models.inference import Session
 
@@ -28,6 +29,7 @@ def add_pictures(one: argparse.ArgumentParser, model: str) -> None:
     one.add_argument(
         "--format", choices=sorted(WRITTEN), help="of the answers (default: as the name of OUT says, or IN's)"
     )
+    add_written(one)
     one.add_argument("--compare", action="store_true", help="write before and after side by side too, as NAME-compare")
     one.add_argument(
         "--again",
@@ -102,29 +104,41 @@ def errands_of(asked: argparse.Namespace) -> list[Errand]:
 
 
 def run_errands(errands: list[Errand], failed: list[str], run: Callable[[Errand], float]) -> None:
-    """Runs each, which tells its megapixels, behind a bar; `failed` is given what could not be done, and why."""
+    """Runs each, which tells its megapixels, behind a bar; `failed` is given what could not be done, and why.
+
+    The bar counts what was done. What was not is taken from what there is to do, or it would pass for speed. Where
+    standard error is no terminal there is no bar: in a log it would be a line for each of its steps.
+    """
     megapixels = 0.0
-    with tqdm(errands, unit="picture", disable=len(errands) == 1) as bar:
-        for errand in bar:
+    with tqdm(total=len(errands), unit=" pictures", disable=None if len(errands) > 1 else True) as bar:
+        for errand in errands:
             try:
                 megapixels += run(errand)
+                done = 1
             except UNFIT as error:
                 failed.append(f"{errand.source}: {told(error)}")
-            if elapsed := bar.format_dict["elapsed"]:
-                bar.set_postfix_str(f"{megapixels / elapsed:.2g} megapixels/s", refresh=False)
+                bar.total, done = bar.total - 1, 0
+            bar.set_postfix_str(pace(megapixels, bar.format_dict["elapsed"], len(failed)), refresh=False)
+            bar.update(done)
+
+
+def pace(megapixels: float, seconds: float, failed: int) -> str:
+    """What stands behind the bar."""
+    speed = f"{megapixels / seconds:.2f} megapixels/s" if megapixels and seconds else ""
+    return ", ".join(word for word in (speed, f"{failed} failed" if failed else "") if word)
 
 
 def answered(session: Session, errand: Errand, answer: Answer, asked: argparse.Namespace) -> float:
     """Writes the answer to one picture, with what the camera noted of it; returns its megapixels."""
-    picture, notes = opened(errand.read())
+    picture, notes = opened(read(errand.source))
     before = replace(picture, pixels=picture.pixels.copy()) if asked.compare else None
     picture = answer(session, picture, asked)
     form = asked.format or format_named(errand.target) or ANSWERED[picture.format]
-    with errand.writing() as stream:
-        images.save(picture, form, stream, metadata=notes)
+    with writing(errand.target) as stream:
+        images.save(picture, form, stream, metadata=notes, **written(asked))
     if before is not None:
         with checkpoints.replacing(errand.comparison) as stream:
-            images.save(side_by_side(before, picture), form, stream)
+            images.save(side_by_side(before, picture), form, stream, **written(asked))
     return picture.width * picture.height / 1e6
 
 
@@ -163,6 +177,7 @@ def progress_bar(picture: Picture) -> tqdm:
         total=picture.width * picture.height / 1e6,
         delay=MOMENT,
         leave=False,
+        disable=None,  # where standard error is no terminal
         bar_format="{l_bar}{bar}| {n:.1f} of {total:.1f} megapixels [{elapsed}<{remaining}]",
     )
 

@@ -35,20 +35,22 @@ class Errand:
         except OSError:
             return False
 
-    def read(self) -> bytes:
-        return sys.stdin.buffer.read() if self.source == STREAM else self.source.read_bytes()
 
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[BytesIO | BufferedWriter]:
-        """A stream for the answer, which is written whole or not at all; a link stays one, to what is written."""
-        if self.target == STREAM:
-            yield (whole := BytesIO())
-            sys.stdout.buffer.write(whole.getbuffer())
-            sys.stdout.buffer.flush()
-            return
-        self.target.parent.mkdir(parents=True, exist_ok=True)
-        with checkpoints.replacing(self.target.resolve()) as stream:
-            yield stream
+def read(source: Path) -> bytes:
+    return sys.stdin.buffer.read() if source == STREAM else source.read_bytes()
+
+
+@contextlib.contextmanager
+def writing(target: Path) -> Iterator[BytesIO | BufferedWriter]:
+    """A stream for an answer, which is written whole or not at all; a link stays one, to what is written."""
+    if target == STREAM:
+        yield (whole := BytesIO())
+        sys.stdout.buffer.write(whole.getbuffer())
+        sys.stdout.buffer.flush()
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with checkpoints.replacing(target.resolve()) as stream:
+        yield stream
 
 
 def targets(source: Path, target: Path, form: str | None) -> Iterator[Errand]:
@@ -57,12 +59,13 @@ def targets(source: Path, target: Path, form: str | None) -> Iterator[Errand]:
         raise DataError("a picture from standard input has no name; name the file that its answer goes to")
     if target == STREAM and source.is_dir():
         raise DataError(f"{source} is a folder, so its answers need a folder, not standard output")
+    to_folder = target != STREAM and (target.is_dir() or not target.suffix)
+    if (source == STREAM or source.is_file()) and not to_folder and not form:
+        format_asked(target, " or with --format")
     if STREAM in (source, target):
         yield Errand(source, target)
         return
     if source.is_file():
-        to_folder = target.is_dir() or not target.suffix
-        form = form or (None if to_folder else format_named(target))
         yield Errand(source, with_suffix(target / source.name, form) if to_folder else target)
         return
     known = {suffix for one in FORMATS.values() for suffix in one.suffixes}
@@ -109,11 +112,6 @@ def apart(errands: Iterable[Errand], compared: bool = False) -> list[Errand]:
     return errands
 
 
-def keep(target: Path, answer: bytes) -> None:
-    """Writes an answer whole or not at all; where `target` is a link, what it points to."""
-    checkpoints.replace_file(target.resolve(), answer)
-
-
 def format_named(path: Path) -> str | None:
     """The format that a file's name asks for. Raises DataError for one that is only read."""
     form = named(path)
@@ -121,6 +119,19 @@ def format_named(path: Path) -> str | None:
         raise DataError(
             f"{FORMATS[form].label} is read, but not written: name {path.name} as one of {', '.join(WRITTEN)}"
         )
+    return form
+
+
+def format_asked(path: Path, otherwise: str = "") -> str | None:
+    """The format that the name of an answer asks for, where it has an ending; `otherwise` is how else it may be told.
+
+    Raises DataError for an ending that is nobody's, or of a format that is only read: a picture of some other format
+    under that name would open nowhere.
+    """
+    form = format_named(path)
+    if path.suffix and not form:
+        known = ", ".join(one.suffixes[0] for one in WRITTEN.values())
+        raise DataError(f"{path.name}: pictures are written as {known}; say which with the name{otherwise}")
     return form
 
 

@@ -3,7 +3,7 @@ import os
 import subprocess
 import sys
 from argparse import Namespace
-from io import BufferedWriter
+from io import BufferedWriter, StringIO
 from itertools import product
 from pathlib import Path
 
@@ -180,15 +180,18 @@ def test_strength_blends_detail_back(shelf: Path, tmp_path: Path, dtype: type):
     assert np.abs(found["0.25"] - (0.75 * picture.pixels + 0.25 * found["1"])).max() <= 0.51
 
 
-def test_of_a_picture_that_takes_a_while_it_is_told_how_far_it_is(shelf: Path, tmp_path: Path, monkeypatch, capsys):
+@pytest.mark.parametrize(("moment", "terminal", "said"), [(60.0, True, False), (0.0, True, True), (0.0, False, False)])
+def test_of_a_picture_that_takes_a_while_a_terminal_is_told_how_far_it_is(
+    shelf: Path, tmp_path: Path, monkeypatch, moment: float, terminal: bool, said: bool
+):
     (tmp_path / "in.png").write_bytes(images.write(made((1000, 400), 1, False, np.uint8), "png"))
     words = ["denoise", tmp_path / "in.png", tmp_path / "out.png", "--model", "tiny-photo", "--sigma", 9]
-    for moment, said in ((60.0, False), (0.0, True)):
-        monkeypatch.setattr(pictures, "MOMENT", moment)
-        monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
-        assert run(shelf, *words) == 0
-        told = capsys.readouterr().err
-        assert ("0.0 of 0.4 megapixels" in told) == said
+    monkeypatch.setattr(pictures, "MOMENT", moment)
+    monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
+    monkeypatch.setattr(sys, "stderr", errors := StringIO())
+    monkeypatch.setattr(errors, "isatty", lambda: terminal)
+    assert run(shelf, *words) == 0
+    assert ("0.0 of 0.4 megapixels" in errors.getvalue()) == said
 
 
 needs_heic = pytest.mark.skipif("heic" not in images.FORMATS, reason="pillow-heif is not installed")
@@ -325,7 +328,8 @@ def test_a_denoising_that_is_interrupted_leaves_no_half_file(
 def test_a_link_that_an_answer_goes_to_stays_a_link(tmp_path: Path):
     (tmp_path / "there.png").write_bytes(b"")
     (tmp_path / "link.png").symlink_to(tmp_path / "there.png")
-    places.keep(tmp_path / "link.png", b"answer")
+    with places.writing(tmp_path / "link.png") as stream:
+        stream.write(b"answer")
     assert (tmp_path / "link.png").is_symlink()
     assert (tmp_path / "there.png").read_bytes() == b"answer"
 
@@ -374,6 +378,13 @@ def test_one_picture_keeps_what_its_camera_noted_and_takes_the_format_of_its_nam
             "can't start from tiny-vae@1",
         ),
         (["train", "vae", "--data", __file__], "no picture could be read"),
+        (
+            ["denoise", SAMPLES / "book.jpg", "o.xyz", "--model", "tiny-photo"],
+            "o.xyz: pictures are written as .png, .jpg",
+        ),
+        (["denoise", SAMPLES / "book.jpg", "o.xyz", "--model", "tiny-photo"], "or with --format"),
+        (["denoise", "-", "o.xyz", "--model", "tiny-photo"], "o.xyz: pictures are written as .png"),
+        (["sample", "o.xyz", "--model", "tiny-vae"], "o.xyz: pictures are written as .png"),
         (["denoise", SAMPLES, __file__, "--model", "tiny-photo"], "is a file"),
         (["denoise", SAMPLES / "bridge-noisy.png", Path(__file__) / "x.png", "--model", "tiny-photo"], "test_cli.py"),
         (["sample", Path(__file__) / "x.png", "--model", "tiny-vae"], "test_cli.py"),
@@ -398,6 +409,10 @@ def test_what_can_not_be_done_is_told_in_a_sentence(shelf: Path, words: list, sa
         ["denoise", "a", "b", "--strength", "1.1"],
         ["denoise", "a", "b", "--strength", "-0.1"],
         ["denoise", "a", "b", "--format", "heic"],
+        ["denoise", "a", "b", "--quality", "0"],
+        ["colorize", "a", "b", "--quality", "101"],
+        ["reconstruct", "a", "b", "--effort", "10"],
+        ["sample", "a.png", "--effort", "much"],
         ["denoise", "a", "b", "--device", "gpu"],
         ["train", "gan"],
         ["train", "vae", "--data", "a", "--device", "meta"],

@@ -1,6 +1,7 @@
 """Many pictures at once, streams, and before beside after."""
 
 import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from PIL import Image, ImageCms
 from models import images
 from models.cli import main
 from models.cli.comparison import GAP, side_by_side
+from models.cli.pictures import run_errands
+from models.cli.places import Errand
 
 CLEAN = ["--model", "tiny-photo", "--sigma", "10"]
 
@@ -52,20 +55,72 @@ def test_without_before_and_after_a_picture_is_not_done_where_they_are_asked_for
     assert {"a-compare.png", "b-compare.jpg", "c-compare.png"} < set(states(out))
 
 
-def test_a_bar_tells_how_fast_and_the_bad_are_listed_at_the_end(
-    shelf: Path, photographs: Path, tmp_path: Path, capsys, monkeypatch
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_tells_a_terminal_how_fast_and_the_bad_are_listed_at_the_end(
+    shelf: Path, photographs: Path, tmp_path: Path, monkeypatch, terminal: bool
 ):
     monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
+    monkeypatch.setattr(sys, "stderr", errors := io.StringIO())
+    monkeypatch.setattr(errors, "isatty", lambda: terminal)
     for name in ("0.png", "z.jpg"):
         (photographs / name).write_bytes(b"no picture")
     assert run(shelf, "denoise", photographs, tmp_path / "out", *CLEAN) == 1
-    told = capsys.readouterr().err
-    assert "5/5" in told
-    assert "megapixels/s" in told
-    *_, headline, first, second = told.splitlines()
+    *bar, headline, first, second = errors.getvalue().splitlines()
     assert headline == "2 of 5 pictures could not be done:"
     assert "0.png: " in first
     assert "z.jpg: " in second
+    shown = bar[-1].rpartition("\r")[2] if bar else ""
+    assert (" 3/3 " in shown and "megapixels/s, 2 failed" in shown) if terminal else not bar
+
+
+def test_what_fails_is_no_speed(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", errors := io.StringIO())
+    monkeypatch.setattr(errors, "isatty", lambda: True)
+
+    def fails(errand: Errand) -> float:
+        raise images.DamagedPicture
+
+    failed = []
+    run_errands([Errand(Path(f"{number}.png"), Path("out")) for number in range(9)], failed, fails)
+    assert len(failed) == 9
+    last = errors.getvalue().rpartition("\r")[2]
+    assert last.startswith("0 pictures")
+    assert "9 failed" in last
+    assert "megapixels" not in last
+
+
+@pytest.mark.parametrize("verb", ["denoise", "reconstruct", "sample"])
+def test_quality_and_effort_are_those_of_the_answer(shelf: Path, photographs: Path, tmp_path: Path, verb: str):
+    model = "tiny-photo" if verb == "denoise" else "tiny-vae"
+    given = ["--seed", 1] if verb == "sample" else [photographs / "b.jpg"]
+    sizes = {}
+    for name, flags in (
+        ("rough.webp", ["--quality", 1]),
+        ("usual.webp", []),
+        ("quick.tiff", ["--effort", 0]),
+        ("small.tiff", ["--effort", 9]),
+    ):
+        assert run(shelf, verb, *given, tmp_path / name, *flags, "--model", model) == 0
+        sizes[name] = (tmp_path / name).stat().st_size
+    assert sizes["rough.webp"] < sizes["usual.webp"]
+    assert sizes["quick.tiff"] != sizes["small.tiff"]
+
+
+def test_an_ending_that_is_nobodys_is_written_where_the_format_is_told(shelf: Path, photographs: Path, tmp_path: Path):
+    out = tmp_path / "o.xyz"
+    assert run(shelf, "denoise", photographs / "b.jpg", out, "--format", "webp", *CLEAN) == 0
+    assert images.inspect(out.read_bytes()).format == "webp"
+
+
+def test_drawings_and_pictures_to_encode_may_be_streams(shelf: Path, photographs: Path, tmp_path: Path, monkeypatch):
+    words = ["sample", "--model", "tiny-vae", "--seed", 3]
+    assert run(shelf, *words, tmp_path / "grid.png") == 0
+    out = piped(monkeypatch, (photographs / "a.png").read_bytes())
+    assert run(shelf, *words, "-") == 0
+    assert out.getvalue() == (tmp_path / "grid.png").read_bytes()
+    monkeypatch.setattr(sys, "stdout", printed := io.StringIO())
+    assert run(shelf, "encode", "-", "--model", "tiny-vae") == 0
+    assert json.loads(printed.getvalue())["model"] == "tiny-vae@1"
 
 
 def piped(monkeypatch: pytest.MonkeyPatch, data: bytes) -> io.BytesIO:
