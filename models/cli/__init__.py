@@ -14,9 +14,8 @@ from models.cli.mistakes import MISTAKES, told
 from models.cli.pictures import add_denoise, add_pictures, colorize, denoise, reconstruct
 from models.cli.shelf import add_models, add_prepare, models, prepare
 from models.cli.training import add_evaluate, add_train, evaluate, train
+from models.cli.words import Parser, Verb, add_verb, shown
 from models.training import Stopped
-
-Verb = Callable[[argparse.Namespace], int]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,6 +25,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(commands: argparse.ArgumentParser, argv: list[str] | None) -> int:
     """Carries out one command; returns its exit code: 0 done, 1 it couldn't, 2 asked wrongly, 130 interrupted."""
+    if not (sys.argv[1:] if argv is None else argv):
+        commands.print_help(sys.stderr)
+        return 2
     asked = commands.parse_args(argv)
     try:
         return asked.verb(asked)
@@ -42,21 +44,20 @@ def run(commands: argparse.ArgumentParser, argv: list[str] | None) -> int:
 def parser(program: str, shelf: Path | None = None, graphs: Path | None = None) -> argparse.ArgumentParser:
     """The command line of the verbs below; `shelf` is where checkpoints are kept, which must be told where it is None;
     `graphs` where compiled graphs are kept."""
-    commands = argparse.ArgumentParser(program, description="Trains autoencoders on pictures and asks them.")
+    commands = Parser(program, description=ABOUT, epilog=shown(("denoise noisy.jpg clean.jpg", "denoise --help")))
     commands.set_defaults(graphs=graphs)
     told = f"folder of trained checkpoints (default: {shelf})" if shelf else "folder of trained checkpoints"
     commands.add_argument("--shelf", type=Path, default=shelf, required=shelf is None, metavar="FOLDER", help=told)
-    verbs = commands.add_subparsers(required=True, metavar="VERB")
+    verbs = commands.add_subparsers(required=True, title="verbs", metavar="VERB")
     for name, (add, verb) in VERBS.items():
-        one = verbs.add_parser(name, help=first_line(verb), description=verb.__doc__)
-        add(one)
-        one.set_defaults(verb=verb)
+        add(add_verb(verbs, name, verb, *EXAMPLES[name]))
     return commands
 
 
-def first_line(verb: Verb) -> str:
-    return (verb.__doc__ or "").partition("\n")[0]
+ABOUT = """Takes the noise out of pictures, colours them and draws new ones, with autoencoders; trains those, too.
 
+Each verb has a help of its own.
+"""
 
 VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Verb]] = {
     "train": (add_train, train),
@@ -69,3 +70,23 @@ VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Verb]] = {
     "models": (add_models, models),
     "prepare": (add_prepare, prepare),
 }
+
+EXAMPLES = {
+    "train": (
+        "train vae --data scans --name scans --minutes 60",
+        "train photo --data photos --set 'widths=[32, 64]'",
+    ),
+    "evaluate": ("evaluate photo --data clean_photos", "evaluate digits-vae --data mnist --limit 500 --samples 0"),
+    "denoise": (
+        "denoise noisy.jpg clean.png",
+        "denoise photos out --format webp --quality 95 --compare",
+        "denoise - - --sigma 25 < noisy.png > clean.png",
+    ),
+    "sample": ("sample digits.png --seed 7 -n 16", "sample emoji --model emoji-vae -n 100"),
+    "reconstruct": ("reconstruct scan.png rebuilt.png", "reconstruct scans out --model digits-sparse --compare"),
+    "encode": ("encode scan.png", "encode - --model emoji-vae < emoji.png > code.json"),
+    "colorize": ("colorize grey.jpg colour.jpg", "colorize album out --quality 95"),
+    "models": ("models", "models --json"),
+    "prepare": ("prepare", "prepare --device cpu"),
+}
+"""Of each verb, as its help ends with them."""

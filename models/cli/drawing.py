@@ -22,10 +22,10 @@ def add_sample(one: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="a file for one grid of them all, a folder for single PNGs, or - for a grid on standard output, as PNG",
     )
-    one.add_argument("--model", default="digits-vae", help="name, or name@version (default: digits-vae)")
-    one.add_argument("-n", type=positive, default=16, help="how many (default: 16)")
-    one.add_argument("--seed", type=seed, help="picture i of a seed is always the same (default: drawn, and told)")
-    one.add_argument("--temperature", type=temperature, default=1.0, help="0 to 2: lower is tamer (default: 1)")
+    one.add_argument("--model", default="digits-vae", help="one that `denoir models` lists (default: digits-vae)")
+    one.add_argument("-n", type=positive, default=16, metavar="COUNT", help="how many pictures (default: 16)")
+    one.add_argument("--seed", type=seed, help="the same number draws the same pictures (default: drawn, and told)")
+    one.add_argument("--temperature", type=temperature, default=1.0, help="0 to 2, from tame to wild (default: 1)")
     add_written(one)
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
 
@@ -67,7 +67,7 @@ def seed_of(asked: argparse.Namespace) -> int:
 
 def add_encode(one: argparse.ArgumentParser) -> None:
     one.add_argument("source", type=Path, metavar="IN", help="a picture, or - for standard input")
-    one.add_argument("--model", default="digits-vae", help="name, or name@version (default: digits-vae)")
+    one.add_argument("--model", default="digits-vae", help="one that `denoir models` lists (default: digits-vae)")
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
 
 

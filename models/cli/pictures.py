@@ -25,17 +25,20 @@ def add_pictures(one: argparse.ArgumentParser, model: str) -> None:
     one.add_argument(
         "target", type=Path, metavar="OUT", help="a file, a folder for the answers, or - for standard output"
     )
-    one.add_argument("--model", default=model, help=f"name, or name@version (default: {model})")
+    one.add_argument("--model", default=model, help=f"one that `denoir models` lists (default: {model})")
     one.add_argument(
-        "--format", choices=sorted(WRITTEN), help="of the answers (default: as the name of OUT says, or IN's)"
+        "--format",
+        choices=sorted(WRITTEN),
+        metavar="FORMAT",
+        help=f"of the answers: {', '.join(sorted(WRITTEN))} (default: as OUT is named, or as IN is)",
     )
     add_written(one)
     one.add_argument("--compare", action="store_true", help="write before and after side by side too, as NAME-compare")
     one.add_argument(
         "--again",
         action="store_true",
-        help="do all of a folder; otherwise an answer that is not older than its picture is let be, "
-        "with whatever settings it was made",
+        help="do pictures of a folder again that have an answer already; else an answer that is not older than its "
+        "picture is let be, even one made with other settings",
     )
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
 
@@ -43,10 +46,12 @@ def add_pictures(one: argparse.ArgumentParser, model: str) -> None:
 def add_denoise(one: argparse.ArgumentParser) -> None:
     add_pictures(one, "photo")
     one.add_argument(
-        "--sigma", type=level, help="noise level in 8-bit grey levels, 0 to 100; left out, it is estimated"
+        "--sigma", type=level, help="noise level in 8-bit grey levels, 0 to 100 (default: estimated from each picture)"
     )
-    one.add_argument("--strength", type=share, default=1.0, help="how much of the change is made, 0 to 1 (default: 1)")
-    one.add_argument("--tile", type=positive, default=512, help="longest side of a tile (default: 512)")
+    one.add_argument(
+        "--strength", type=share, default=1.0, help="how much of the change is made, 0 to 1 (default: 1, all)"
+    )
+    one.add_argument("--tile", type=positive, default=512, help="pixels of a tile's longest side (default: 512)")
 
 
 def denoise(asked: argparse.Namespace) -> int:

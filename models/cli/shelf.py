@@ -2,11 +2,21 @@
 
 import argparse
 import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import torch
 
 from models import catalog, checkpoints, inference
+from models.arguments import device
 from models.catalog import SHIPPED, Catalog
-from models.checkpoints import Model
+from models.checkpoints import CheckpointError, Model
 from models.inference import Session
+from models.recipes import built, configured
+from models.types import Needs
 
 
 def able(asked: argparse.Namespace, task: str) -> catalog.Entry:
@@ -28,23 +38,68 @@ def session_of(model: Model, asked: argparse.Namespace) -> Session:
 
 
 def add_models(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--json", action="store_true", help="for programs")
+    one.add_argument("--json", action="store_true", help="for programs: all of it, with where each model lies")
 
 
 def models(asked: argparse.Namespace) -> int:
-    """List the models that ship and those on the shelf."""
-    entries = Catalog.of(SHIPPED, asked.shelf).entries
+    """List the models that ship and those on the shelf.
+
+    Of each: the recipe that it was trained by, the size of the pictures that it takes, and what it can be asked.
+    """
+    entries = [entry for _, entry in sorted(Catalog.of(SHIPPED, asked.shelf).entries.items())]
     if asked.json:
-        rows = [{"title": title, "asks": e.description.asks, "folder": str(e.folder)} for title, e in entries.items()]
-        print(json.dumps(rows, indent=2))
+        print(json.dumps([told_of(entry) for entry in entries], indent=2))
         return 0
-    for title, entry in sorted(entries.items()):
-        print(f"{title:<24} {', '.join(entry.description.asks):<16} {entry.folder}")
+    rows = [(e.description.title, e.description.recipe, taken(e), ", ".join(e.description.asks)) for e in entries]
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print("\n".join(aligned([("MODEL", "RECIPE", "PICTURES", "CAN"), *rows], width)))
     return 0
 
 
+def told_of(entry: catalog.Entry) -> dict[str, Any]:
+    """One model, in the words that the service has for it, and where it lies."""
+    described, needs = entry.description, needs_of(entry)
+    own = {name: getattr(described, name) for name in ("title", "name", "version", "recipe", "asks")}
+    needed = {name: getattr(needs, name) for name in ("channels", "level", "size", "latent")}
+    return own | needed | {"folder": str(entry.folder)}
+
+
+def taken(entry: catalog.Entry) -> str:
+    """The size of the pictures that a model takes, width first."""
+    size = needs_of(entry).size
+    return f"{size[1]}x{size[0]}" if size else "any size"
+
+
+def needs_of(entry: catalog.Entry) -> Needs:
+    """What the network says of itself; built without memory, since its weights have no say in it.
+
+    Raises CheckpointError.
+    """
+    described = entry.description
+    try:
+        with torch.device("meta"):
+            network: Any = built(described.architecture, configured(described.architecture, described.config))
+            return network.needs
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise CheckpointError(f"{entry.folder.name}: there is no such network: {error}") from error
+
+
+def aligned(rows: list[tuple[str, ...]], width: int | None = None) -> Iterator[str]:
+    """Lines of a table, columns as wide as what they hold; the last one is wrapped to `width`, if that leaves room."""
+    widths = [max(map(len, column)) + 2 for column in list(zip(*rows, strict=True))[:-1]]
+    room = width - sum(widths) if width else 0
+    for *first, last in rows:
+        start = "".join(word.ljust(size) for word, size in zip(first, widths, strict=True))
+        lines = textwrap.wrap(last, room) if room >= LEAST_ROOM else [last]
+        yield start + ("\n" + " " * len(start)).join(lines)
+
+
+LEAST_ROOM = 20
+"""Characters."""
+
+
 def add_prepare(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
+    one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
 
 
 def prepare(asked: argparse.Namespace) -> int:

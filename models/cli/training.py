@@ -12,31 +12,53 @@ from models.recipes import RECIPES
 
 
 def add_train(one: argparse.ArgumentParser) -> None:
-    one.add_argument("recipe", choices=sorted(RECIPES), metavar="RECIPE", help=", ".join(sorted(RECIPES)))
-    one.add_argument("--data", type=Path, required=True, help="folder or zip of pictures, folder of idx files, or .npz")
+    one.add_argument(
+        "recipe", choices=sorted(RECIPES), metavar="RECIPE", help=f"what to train: {', '.join(sorted(RECIPES))}"
+    )
+    one.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="a folder or zip of pictures, a folder of idx files, as of MNIST, or an .npz with train_images",
+    )
     one.add_argument("--name", help="what the model will be called (default: the recipe's name)")
     one.add_argument("--steps", type=positive, help="stop after so many steps (default: the recipe's)")
     one.add_argument("--minutes", type=above_zero, help="stop after so many minutes of training")
     one.add_argument("--batch", type=positive, help="pictures or crops in a step (default: the recipe's)")
     one.add_argument("--rate", type=above_zero, help="learning rate at its highest (default: the recipe's)")
     one.add_argument("--size", type=side, help="side in pixels that pictures are brought to, or of crops")
-    one.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the network")
     one.add_argument(
-        "--objective", action="append", default=[], metavar="NAME=VALUE", help="a setting of the loss, such as beta=4"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the network, such as 'widths=[16,32]'; may be given again",
     )
-    one.add_argument("--seed", type=seed, default=0, help="of everything that is drawn (default: 0)")
+    one.add_argument(
+        "--objective",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the loss, such as beta=4; may be given again",
+    )
+    one.add_argument("--seed", type=seed, default=0, help="where everything random starts from (default: 0)")
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
     one.add_argument(
-        "--compile", choices=("auto", "on", "off"), default="auto", help="compile the network (default: auto)"
+        "--compile",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="compile the network first (default: auto, where it can be)",
     )
     one.add_argument("--state", type=Path, help="where the run's state is kept (default: on the shelf, until it ends)")
-    one.add_argument("--start-from", metavar="MODEL", help="begin with the weights of a model on the shelf")
+    one.add_argument("--start-from", metavar="MODEL", help="begin with the weights of one that `denoir models` lists")
     one.add_argument("--half", action="store_true", help="store 16-bit weights: half the file")
     one.add_argument("--quiet", action="store_true", help="no bar, no words")
 
 
 def train(asked: argparse.Namespace) -> int:
     """Train a model on a folder of pictures.
+
+    It lands on the shelf, where the other verbs find it by its name; a name that is taken gets its next version.
 
     Interrupted (Ctrl-C, SIGTERM, a lost machine), the same command goes on where it was.
     """
@@ -85,11 +107,18 @@ def settings(pairs: list[str], flag: str) -> dict[str, Any]:
 
 
 def add_evaluate(one: argparse.ArgumentParser) -> None:
-    one.add_argument("model", help="name, or name@version")
-    one.add_argument("--data", type=Path, required=True, help="test pictures: a folder, a zip, idx files or .npz")
+    one.add_argument("model", metavar="MODEL", help="one that `denoir models` lists")
+    one.add_argument(
+        "--data", type=Path, required=True, help="test pictures, as for `train`; of an .npz its test_images"
+    )
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
-    one.add_argument("--tile", type=positive, default=512, help="longest side of a tile (default: 512)")
-    one.add_argument("--limit", type=positive, default=0, help="measure on the first so many pictures alone")
+    one.add_argument(
+        "--tile",
+        type=positive,
+        default=512,
+        help="pixels of a tile's longest side (default: 512)",
+    )
+    one.add_argument("--limit", type=positive, default=0, help="measure on the first so many alone (default: on all)")
     one.add_argument(
         "--samples",
         type=count,
@@ -99,7 +128,10 @@ def add_evaluate(one: argparse.ArgumentParser) -> None:
 
 
 def evaluate(asked: argparse.Namespace) -> int:
-    """Measure a model on test pictures, and write its card."""
+    """Measure a model on test pictures, and write its card.
+
+    The card, README.md, goes beside the model's weights, with metrics.json and a contact sheet.
+    """
     from models import evaluation  # needs torchmetrics, which a machine that only trains may lack
 
     entry = Catalog.of(SHIPPED, asked.shelf).find(asked.model)
