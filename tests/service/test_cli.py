@@ -1,10 +1,19 @@
 """The verbs that only `denoir` has."""
 
+import logging
+import os
+import pty
+import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from serving import BARE
 
 from service import cli
 
@@ -47,6 +56,80 @@ def test_bash_completes_verbs_flags_choices_and_files(capsys: pytest.CaptureFixt
     assert completed(script, "denoir", "denoise", "--str") == {"--strength"}
     assert completed(script, "denoir", "denoise", "--format", "p") == {"png"}
     assert completed(script, "denoir", "denoise", "ph") == {"photos"}
+
+
+def test_bash_completes_the_models_that_can_do_what_is_asked(
+    shelf: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("DENOIR_MODELS", str(shelf))
+    script = printed("bash", capsys)
+    assert completed(script, "denoir", "denoise", "--model", "tiny") == {"tiny-photo", "tiny-denoise"}
+    assert completed(script, "denoir", "sample", "--model", "") >= {"tiny-vae", "digits-vae", "digits-dropout"}
+    assert completed(script, "denoir", "evaluate", "tiny") == {"tiny-photo", "tiny-denoise", "tiny-vae"}
+    assert completed(script, "denoir", "train", "--start-from", "tiny-v") == {"tiny-vae"}
+    assert completed(script, "denoir", "serve", "--device", "") == {"auto", "cpu", "cuda"}
+
+
+def spoken(shelf: Path, *flags: str, ready: str) -> list[str]:
+    """What `denoir serve` says at a terminal until it has been ready and has ended."""
+    ours, its = pty.openpty()
+    command = [sys.executable, "-c", BARE, "--shelf", str(shelf), "serve", *flags]
+    process = subprocess.Popen(command, env=os.environ | {"DENOIR_METRICS_PORT": "0"}, stderr=its)
+    os.close(its)
+    told = b""
+    try:
+        with suppress(OSError):  # the terminal's other end is closed
+            while more := os.read(ours, 4096):
+                told += more
+                if ready.encode() in told:
+                    process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    return told.decode().splitlines()
+
+
+def test_a_terminal_is_greeted_in_a_few_plain_lines(shelf: Path):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    loading, loaded, place = spoken(shelf, "--port", str(port), ready="/docs")
+    assert re.fullmatch(r"denoir [\d.]+: loading \d+ models; .*", loading)
+    assert loaded == "on cpu, of 3 models loaded: tiny-denoise@1, tiny-photo@1, tiny-vae@1"
+    assert place.count(f"http://127.0.0.1:{port}/") == 2
+
+
+def test_a_port_that_the_system_chose_is_told_a_terminal(shelf: Path):
+    lines = spoken(shelf, "--port", "0", ready="running on")
+    assert re.search(r"running on http://127\.0\.0\.1:[1-9]", lines[-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "message", "fields", "shown"),
+    [
+        ("denoir", logging.INFO, "a line", {}, "a line\n"),
+        ("denoir", logging.WARNING, "\x1b[2J\n", {}, "\\x1b[2J\\n\n"),
+        ("denoir", logging.INFO, "request", {"fields": {"path": "/"}}, None),
+        ("denoir", logging.ERROR, "failed", {"exc_info": (ValueError, ValueError("x"), None)}, None),
+        ("uvicorn.error", logging.INFO, "Uvicorn running on http://x:1", {}, ""),
+        ("uvicorn.error", logging.ERROR, "address already in use", {}, "address already in use\n"),
+    ],
+)
+def test_what_is_said_plainly_is_no_line_of_json_as_well(
+    name: str, level: int, message: str, fields: dict, shown: str | None, capsys: pytest.CaptureFixture
+):
+    record = logging.makeLogRecord({"name": name, "levelno": level, "msg": message, **fields})
+    assert cli.Plainly(8000).filter(record) == (shown is None)
+    assert capsys.readouterr().err == (shown or "")
+
+
+@pytest.mark.parametrize("words", [["--port", "-1"], ["--workers", "0"], ["--device", "gpu"]])
+def test_what_can_not_be_served_ends_with_two(words: list[str], capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["serve", *words])
+    assert ended.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_without_shtab_it_is_told_what_is_needed(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
