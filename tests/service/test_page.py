@@ -1,5 +1,6 @@
 """The page and its files: what they may do, and who may have them."""
 
+import os
 import re
 from pathlib import Path
 
@@ -68,6 +69,51 @@ def test_files_are_kept_and_asked_for_again(client: TestClient, address: str, me
     assert answer.headers["cache-control"] == "no-cache"
     again = client.get(f"/static/{address}", headers={"If-None-Match": answer.headers["etag"]})
     assert again.status_code == 304
+
+
+@pytest.mark.parametrize("address", ["/", "/static/page/main.js", "/static/style/base.css", "/static/docs/api.html"])
+def test_text_comes_packed_to_who_takes_it(client: TestClient, address: str):
+    plain = client.get(address, headers={"Accept-Encoding": "gzip;q=0, br"})
+    small = client.get(address, headers={"Accept-Encoding": "br, gzip"})
+    assert "content-encoding" not in plain.headers
+    assert small.headers["content-encoding"] == "gzip"
+    assert small.content == plain.content
+    assert int(small.headers["content-length"]) < 0.7 * int(plain.headers["content-length"])
+    for same in ("content-type", "cache-control", "content-security-policy", "vary"):
+        assert small.headers[same] == plain.headers[same]
+    assert small.headers["vary"] == "Accept-Encoding"
+    assert small.headers["etag"] != plain.headers["etag"]
+    for encoding, answer in (("gzip", small), ("identity", plain)):
+        asked = {"Accept-Encoding": encoding, "If-None-Match": answer.headers["etag"]}
+        if address != "/" or encoding == "gzip":
+            again = client.get(address, headers=asked)
+            assert (again.status_code, again.content) == (304, b"")
+            assert again.headers["etag"] == answer.headers["etag"]
+            assert again.headers["vary"] == "Accept-Encoding"
+
+
+def test_what_is_small_already_comes_as_it_lies(client: TestClient):
+    answer = client.get("/static/samples/cat.jpg")
+    assert "content-encoding" not in answer.headers
+    assert answer.content == (page.WEB / "samples" / "cat.jpg").read_bytes()
+    part = client.get("/static/samples/cat.jpg", headers={"Range": "bytes=0-9"})
+    assert (part.status_code, len(part.content)) == (206, 10)
+
+
+def test_a_file_that_is_written_anew_is_packed_anew(tmp_path: Path):
+    path = tmp_path / "a.js"
+    path.write_text("one")
+    first = page.gzipped(str(path), path.stat().st_mtime_ns)
+    path.write_text("two")
+    os.utime(path, ns=(1, 1))
+    assert page.gzipped(str(path), 1) != first
+
+
+def test_the_description_has_a_page_that_runs_nothing_inline(client: TestClient):
+    answer = client.get("/static/docs/api.html")
+    assert answer.status_code == 200
+    assert "script-src 'self';" in answer.headers["content-security-policy"]
+    assert not re.search(r"<script(?![^>]*src=)|\son\w+=", answer.text)
 
 
 def test_the_page_is_no_part_of_the_api(client: TestClient):
