@@ -3,11 +3,19 @@
 import json
 
 import pytest
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
+from serving import Server
 
-from .conftest import Visit
+from .conftest import Visit, visiting
 
 PLACE = "#dream?model=tiny-vae&seed=7&temperature=1"
+LIVELIEST = """async () => {
+    const {Pad} = await import("/static/page/pad.js");
+    const {json} = await import("/static/page/service.js");
+    const model = (await json("/models")).models.find(({name}) => name === "tiny-vae");
+    const {codes} = await json("/codes?model=tiny-vae&seed=7&first=3&n=1");
+    return Pad.prototype.liveliest(model, codes[0], new AbortController().signal);
+}"""
 CONTENTS = "cells => cells.map((cell) => cell.querySelector('canvas').toDataURL())"
 
 
@@ -38,14 +46,107 @@ def test_another_seed_stands_in_the_address_and_has_other_pictures(visit: Visit)
     page.wait_for_function("before => document.querySelector('#wall canvas')?.toDataURL() === before", arg=first[0])
 
 
+def settled(page: Page) -> int:
+    """How many pictures the wall has once it has stopped growing by itself."""
+    count = -1
+    while (now := page.locator("#wall .cell").count()) != count or not now:
+        count = now
+        page.wait_for_timeout(700)
+        expect(page.locator("#wall[aria-busy=true]")).to_have_count(0)
+    return count
+
+
 @pytest.mark.slow
-def test_the_wall_grows_as_it_is_scrolled_by_pictures_that_go_on(visit: Visit):
-    page = visit.open(PLACE)
+@pytest.mark.parametrize("size", [(1440, 900), (360, 740)])
+def test_the_wall_grows_as_it_is_scrolled_by_pictures_that_go_on(
+    browser: Browser, small: Server, size: tuple[int, int]
+):
+    """Each time that its end comes near, whether the page scrolls or the wall by itself, and no sooner."""
+    with visiting(browser, small.url, *size) as visit:
+        page = visit.open(PLACE)
+        counts = [settled(page)]
+        page.locator("#wall .cell").first.hover()
+        for _ in range(2):
+            for _ in range(30):
+                page.mouse.wheel(0, 400)
+                page.wait_for_timeout(30)
+                if page.locator("#wall .cell").count() > counts[-1]:
+                    break
+            counts.append(settled(page))
+        assert counts[0] < counts[1] < counts[2]
+        shown = cells(page, "wall", counts[-1])
+        assert len(set(shown)) == len(shown), "none comes twice"
+
+
+@pytest.mark.slow
+def test_a_wall_that_did_not_come_goes_on_when_it_is_told_to(refused: Visit):
+    page, asked = refused.page, []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        return route.abort() if len(asked) == 1 else route.continue_()
+
+    page.route("**/sample?*", answer)
+    refused.open(PLACE)
+    expect(page.locator("#wall-notice")).to_contain_text("The service does not answer")
+    page.wait_for_timeout(500)
+    assert len(asked) == 1, "not by itself"
+    expect(page.locator("#near-notice")).to_be_hidden()
+    page.get_by_role("button", name="More").click()
     cells(page, "wall", 48)
-    before = page.locator("#wall .cell").count()
-    page.get_by_role("button", name="More").scroll_into_view_if_needed()
-    shown = cells(page, "wall", before + 48)
-    assert len(set(shown)) == len(shown), "none comes twice"
+    expect(page.locator("#wall-notice")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("model=nobody&seed=7", "There is no model “nobody”"),
+        ("model=tiny-vae&seed=12345678901234567890", "no whole number of up to 18 digits"),
+        ("model=tiny-vae&seed=7&pick=-4", "The link picks what is not on the wall"),
+    ],
+)
+def test_what_a_link_names_that_there_is_not_is_told(visit: Visit, query: str, said: str):
+    page = visit.open(f"#dream?{query}")
+    cells(page, "wall", 48)
+    expect(page.locator("#lost")).to_contain_text(said)
+    expect(page.locator("#near-title")).to_have_text("Neighbours")
+    page.get_by_role("button", name="Another seed").click()
+    expect(page.locator("#lost")).to_be_hidden()
+
+
+@pytest.mark.slow
+def test_troubles_of_the_pad_and_of_the_neighbours_are_told_apart(refused: Visit):
+    page = refused.open(PLACE)
+    cells(page, "wall", 48)
+    page.wait_for_load_state("networkidle")
+    page.route("**/codes?*", lambda route: route.abort())
+    page.get_by_role("button", name="Sample 3", exact=True).click()
+    expect(page.locator("#near-notice")).to_contain_text("The service does not answer")
+    page.get_by_role("button", name="More").click()
+    settled(page)
+    expect(page.locator("#near-notice")).to_be_visible()
+    expect(page.locator("#pad-notice")).to_be_hidden()
+    page.unroute("**/codes?*")
+    page.get_by_role("button", name="Sample 5", exact=True).click()
+    expect(page.locator("#near-notice")).to_be_hidden()
+
+
+@pytest.mark.slow
+def test_the_pads_axes_are_the_liveliest_though_a_pick_comes_between(visit: Visit):
+    page, held = visit.page, []
+    page.route("**/decode", lambda route: held.append(route) if len(held) < 8 else route.continue_())
+    visit.open(PLACE)
+    cells(page, "wall", 48)
+    while not any("codes" in (route.request.post_data or "") for route in held):
+        page.wait_for_timeout(20)
+    page.unroute("**/decode")
+    with page.expect_request(lambda request: "/decode" in request.url and "codes" in (request.post_data or "")):
+        page.get_by_role("button", name="Sample 3", exact=True).click()
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#near .cell")).to_have_count(24)
+    page.wait_for_function("() => document.querySelectorAll('#pad-across-number option').length > 1")
+    order = page.locator("#pad-across-number option").evaluate_all("all => all.map(({ value }) => Number(value))")
+    assert order == page.evaluate(LIVELIEST)
 
 
 def test_one_has_neighbours_and_two_have_a_way_between_them(visit: Visit):
@@ -77,10 +178,12 @@ def test_drawings_are_transparent(visit: Visit):
         })"""
     )
     assert min(alphas) < 255
-    assert (
-        page.locator("#wall .cell").first.evaluate("cell => getComputedStyle(cell).backgroundColor")
-        == "rgba(0, 0, 0, 0)"
-    )
+    cell, ground = page.locator("#wall .cell").first, "cell => getComputedStyle(cell).backgroundColor"
+    grounds = [cell.evaluate(ground)]
+    cell.click()
+    expect(cell).to_have_attribute("aria-pressed", "true")
+    grounds.append(cell.evaluate(ground))
+    assert grounds == ["rgb(140, 138, 135)"] * 2, "on a grey that shows black and white, picked or not"
 
 
 @pytest.mark.slow

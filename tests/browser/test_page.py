@@ -7,14 +7,14 @@ import pytest
 from answers import encoded
 from axe_playwright_python.sync_playwright import Axe
 from conftest import scene, stocked
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 from serving import Server, started
 
 from .conftest import SMALL, WIDTHS, Visit, visiting
 
 VIEWS = ("clean", "dream", "colour", "code", "models", "credits")
 KEY = "a-key-of-sixteen-letters"
-WIRE = 150_000
+WIRE = 75_000
 
 
 def findings(page: Page) -> list[str]:
@@ -97,16 +97,17 @@ def test_axe_finds_nothing_with_all_there_is_to_see(browser: Browser, real: Serv
 
 
 def test_it_is_light(browser: Browser, small: Server):
-    sizes: list[int] = []
+    """By what goes over the wire: text comes packed."""
+    texts: list[Request] = []
     with visiting(browser, small.url) as visit:
-        visit.page.on(
-            "response", lambda answer: sizes.append(len(answer.body())) if told_as_text(answer.headers) else None
-        )
+        visit.page.on("requestfinished", lambda request: texts.append(request))
         page = visit.open()
         for view in VIEWS:
             page.evaluate("view => (location.hash = view)", view)
             page.wait_for_load_state("networkidle")
-    assert 50_000 < sum(sizes) < WIRE
+        answers = [(request.response(), request.sizes()["responseBodySize"]) for request in texts]
+        sizes = [size for answer, size in answers if answer and told_as_text(answer.headers)]
+    assert 20_000 < sum(sizes) < WIRE
 
 
 def told_as_text(headers: dict[str, str]) -> bool:
@@ -188,6 +189,19 @@ def test_a_code_is_walked_through_by_keyboard(visit: Visit):
     expect(page.locator("#bar-19")).to_have_attribute("aria-selected", "true")
 
 
+@pytest.mark.parametrize("place", ["#nothing", "#main", "#constructor"])
+def test_an_address_that_names_no_view_shows_the_first(visit: Visit, place: str):
+    page = visit.open(place)
+    expect(page.get_by_role("button", name="Cat")).to_be_visible()
+    page.evaluate("() => (location.hash = 'credits')")
+    expect(page.get_by_role("heading", name="Credits.")).to_be_visible()
+    page.evaluate("() => (location.hash = 'main')")
+    page.wait_for_timeout(200)
+    expect(page.get_by_role("heading", name="Credits.")).to_be_visible()
+    page.evaluate("() => (location.hash = 'nothing')")
+    expect(page.get_by_role("button", name="Cat")).to_be_visible()
+
+
 @pytest.mark.slow
 def test_who_comes_to_another_view_is_taken_to_its_heading(visit: Visit):
     page = visit.open()
@@ -237,3 +251,24 @@ def test_who_has_no_key_is_told_what_to_do(browser: Browser, locked: Server):
         page.keyboard.press("Enter")
         page.wait_for_selector("#clean .samples img")
         expect(page.get_by_role("alert")).to_be_hidden()
+
+
+@pytest.mark.slow
+def test_the_description_is_shown_to_who_has_the_key(browser: Browser, locked: Server):
+    with visiting(browser, locked.url, refusals=True) as visit:
+        page = visit.open()
+        page.get_by_role("dialog").get_by_label("Key").fill(KEY)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#clean .samples img")
+        page.get_by_role("link", name="The API").click()
+        expect(page.locator(".opblock-summary-path").first).to_be_visible()
+        assert page.locator(".opblock-summary-path").count() > 10
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        page.evaluate("() => sessionStorage.clear()")
+        page.reload()
+        page.get_by_role("dialog").get_by_role("button", name="Not now").click()
+        expect(page.get_by_role("status")).to_contain_text("asks for a key")
+        page.get_by_role("button", name="Try again").click()
+        page.get_by_role("dialog").get_by_label("Key").fill(KEY)
+        page.keyboard.press("Enter")
+        expect(page.locator(".opblock-summary-path").first).to_be_visible()

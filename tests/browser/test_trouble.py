@@ -73,6 +73,20 @@ def test_a_service_that_is_gone_from_the_start_is_asked_again_when_told_to(refus
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
+def test_a_view_that_did_not_come_is_tried_again_when_told_to(refused: Visit):
+    page = refused.open()
+    page.wait_for_selector("#clean .samples img")
+    page.context.set_offline(True)
+    page.get_by_role("link", name="Dream", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("did not come from the service")
+    expect(page.locator("#dream-settings")).to_be_hidden()
+    expect(page.get_by_role("button", name="More")).to_be_hidden()
+    page.context.set_offline(False)
+    page.get_by_role("alert").get_by_role("button", name="Try again").click()
+    page.wait_for_selector("#wall .cell")
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
 def test_an_answer_that_is_cut_off_is_told_so(refused: Visit):
     page = refused.open()
     head = b"--b\r\nContent-Type: application/json\r\nContent-Length: 22\r\n\r\n" + b'{"done": 1, "tiles":9}\r\n--b\r\n'

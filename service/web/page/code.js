@@ -4,7 +4,7 @@ import { eachFrame, find, make, notice } from "./dom.js";
 import { canvasOf, cutOut, showOn } from "./pictures.js";
 import { json, path, picture } from "./service.js";
 import { Walk } from "./walk.js";
-import { choices, named } from "./shelf.js";
+import { choices, lost, named } from "./shelf.js";
 import { told } from "./words.js";
 
 const GIVEN = 16;
@@ -24,12 +24,13 @@ class Coded {
     this.form = find("code-settings");
     this.bars = find("bars");
     this.line = find("code-notice");
+    this.body = find("code-body");
     this.walk = new Walk((bitmap) => showOn(find("code-rebuilt"), bitmap), (trouble) => this.wrong(trouble));
     this.rebuild = eachFrame(() => this.walk.to(this.model.title, this.kept()));
     const { model, draw, file } = this.form.elements;
     model.append(...choices(models));
     model.value = (models.find(({ recipe }) => recipe.includes("sparse")) ?? models[0]).title;
-    model.addEventListener("change", () => this.visit());
+    model.addEventListener("change", () => this.showGiven());
     this.form.addEventListener("submit", (event) => event.preventDefault());
     draw.addEventListener("click", async () => this.take(await new Easel().drawn(this.model.channels)));
     file.addEventListener("change", () => this.take(file.files[0]));
@@ -48,12 +49,19 @@ class Coded {
   }
 
   /** Shows the chosen model's pictures to take, and the code of the first. */
-  async visit(query) {
+  visit(query) {
+    this.showGiven(query);
+    return [lost(this.models, query)];
+  }
+
+  async showGiven(query) {
     const { model } = this.form.elements;
     model.value = (named(this.models, query?.get("model")) ?? { title: model.value }).title;
     const { value } = model;
     if (this.model?.title === value) return;
     this.model = this.models.find(({ title }) => title === value);
+    this.body.ariaBusy = true;
+    this.body.classList.toggle("paper", this.model.channels === 4);
     try {
       const cells = await this.given();
       find("code-given").replaceChildren(...cells.map((canvas, number) => this.cell(canvas, number)));
@@ -61,6 +69,7 @@ class Coded {
     } catch (error) {
       this.wrong(error);
     }
+    this.body.ariaBusy = false;
   }
 
   /** Pictures of the model's size, drawn by one that can: itself, or the first that draws such. */

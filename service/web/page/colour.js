@@ -2,7 +2,7 @@
 import { Bench } from "./bench.js";
 import { find, make } from "./dom.js";
 import { path, picture } from "./service.js";
-import { choices, lacking, named } from "./shelf.js";
+import { choices, lacking, lost, named } from "./shelf.js";
 import { bytes, seconds } from "./words.js";
 
 const SAMPLES = {
@@ -42,6 +42,7 @@ export function open(models) {
   return {
     visit(query) {
       model.value = (named(able, query.get("model")) ?? { title: model.value }).title;
+      return [lost(able, query)];
     },
   };
 }

@@ -4,7 +4,7 @@ import { find, make, notice } from "./dom.js";
 import { Pad } from "./pad.js";
 import { cutOut } from "./pictures.js";
 import { decoded, json, path } from "./service.js";
-import { choices, named } from "./shelf.js";
+import { choices, lost, named } from "./shelf.js";
 import { Wall } from "./wall.js";
 import { told } from "./words.js";
 
@@ -27,10 +27,10 @@ class Dream {
     this.models = models;
     this.form = find("dream-settings");
     this.fields = this.form.elements;
-    this.line = find("dream-notice");
+    this.line = find("near-notice");
     this.picked = [];
-    this.pad = new Pad((trouble) => notice(this.line, told(trouble), true));
-    this.wall = new Wall(find("wall"), find("more"), this.line, (number) => this.pick(number));
+    this.pad = new Pad();
+    this.wall = new Wall(find("wall"), find("more"), find("wall-notice"), (number) => this.pick(number));
     this.fields.model.append(...choices(models));
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("change", () => this.go());
@@ -41,23 +41,30 @@ class Dream {
     });
   }
 
-  /** Shows what the address says; what it doesn't say is chosen, and then stands there. */
+  /** Shows what the address says; what it doesn't say is chosen, and then stands there. Returns what can't be shown. */
   visit(query) {
     const model = named(this.models, query.get("model")) ?? named(this.models, "digits-vae") ?? this.models[0];
-    const seed = /^\d{1,18}$/.test(query.get("seed") ?? "") ? query.get("seed") : String(Math.floor(Math.random() * SEEDS));
+    const wished = query.get("seed");
+    const seed = /^\d{1,18}$/.test(wished ?? "") ? wished : String(Math.floor(Math.random() * SEEDS));
     const temperature = Math.min(2, Math.max(0, Number(query.get("temperature") ?? 1) || 0));
+    const picks = query.getAll("pick");
     const state = `${model.title} ${seed} ${temperature}`;
     this.fields.model.value = model.title;
     this.fields.seed.value = seed;
     this.fields.temperature.value = temperature;
     this.tell();
-    this.picked = query.getAll("pick").map(Number).filter(Number.isInteger).slice(0, 2);
+    this.picked = picks.filter((pick) => /^\d{1,9}$/.test(pick)).map(Number).slice(0, 2);
     if (state !== this.state) {
       Object.assign(this, { state, model, seed, temperature });
       this.wall.show(model, seed, temperature).then(() => this.wall.mark(this.picked));
     }
     this.write();
     this.follow();
+    return [
+      lost(this.models, query),
+      wished && wished !== seed ? "The link’s seed is no whole number of up to 18 digits; another one was drawn." : "",
+      picks.length > this.picked.length ? "The link picks what is not on the wall, or more than two; that is left out." : "",
+    ];
   }
 
   tell() {
@@ -93,6 +100,7 @@ class Dream {
     this.controller?.abort();
     this.controller = new AbortController();
     const { signal } = this.controller;
+    notice(this.line);
     try {
       const codes = await Promise.all(this.picked.map((number) => this.code(number, signal)));
       const start = codes.at(-1) ?? (await this.code(0, signal));
@@ -118,6 +126,7 @@ class Dream {
     const titles = ["Neighbours", `Around sample ${this.picked[0]}`, `From ${this.picked[0]} to ${this.picked[1]}`];
     find("near-title").textContent = titles[codes.length];
     find("near-hint").hidden = codes.length > 0;
+    find("near").classList.toggle("paper", this.model.channels === 4);
     if (!a) return find("near").replaceChildren();
     const shown = b ? way(a, b, STEPS) : await this.neighbours(a, signal);
     const { blob } = await decoded(this.model.title, shown, signal);

@@ -1,24 +1,24 @@
 // A pad that walks through two numbers of a code.
 import { moved } from "./codes.js";
-import { eachFrame, find, make } from "./dom.js";
+import { eachFrame, find, make, notice } from "./dom.js";
 import { cutOut, showOn } from "./pictures.js";
 import { decoded } from "./service.js";
 import { Walk } from "./walk.js";
+import { told } from "./words.js";
 
 const SPAN = 3;
 const AT_ONCE = 32;
 const SECOND = 1000;
 
 export class Pad {
-  /** wrong(trouble): told of what goes wrong. */
-  constructor(wrong) {
-    this.wrong = wrong;
+  constructor() {
+    this.line = find("pad-notice");
     this.field = find("pad-field");
     this.dot = this.field.querySelector("i");
     this.picture = find("pad-picture");
     this.axes = ["across", "down"].map((name) => ({ number: find(`pad-${name}-number`), by: find(`pad-${name}`) }));
     this.times = [];
-    this.walk = new Walk((bitmap) => this.shown(bitmap), wrong);
+    this.walk = new Walk((bitmap) => this.shown(bitmap), (trouble) => this.wrong(trouble));
     this.moved = eachFrame(() => this.go());
     this.listen();
   }
@@ -64,8 +64,13 @@ export class Pad {
     this.walk.to(this.model.title, moved(this.code, changes));
   }
 
+  wrong(trouble) {
+    notice(this.line, told(trouble), true);
+  }
+
   shown(bitmap) {
     showOn(this.picture, bitmap);
+    notice(this.line);
     const now = performance.now();
     this.times = [...this.times.filter((time) => now - time < SECOND), now];
     find("pad-rate").textContent = this.times.length > 5 ? `${this.times.length} pictures a second` : "";
@@ -75,12 +80,19 @@ export class Pad {
   async from(model, code, signal) {
     const another = this.model?.title !== model.title;
     Object.assign(this, { model, code });
+    this.picture.classList.toggle("paper", model.channels === 4);
     if (another) this.offer(code.map((_, index) => index));
     this.place(0, 0);
-    if (!another) return;
-    const found = await this.liveliest(model, code, signal);
-    if (!signal.aborted) this.offer(found);
-    this.go();
+    if (this.ranked === model.title) return;
+    try {
+      const found = await this.liveliest(model, code, signal);
+      if (signal.aborted) return;
+      this.ranked = model.title;
+      this.offer(found);
+      this.go();
+    } catch (error) {
+      if (!signal.aborted) this.wrong(error);
+    }
   }
 
   /** The numbers of a code to choose from, the best first. */

@@ -8,6 +8,12 @@ export function named(models, name) {
   return alike.sort((a, b) => version(b) - version(a))[0];
 }
 
+/** What to say where the model that an address names is not among those of a view. */
+export function lost(models, query) {
+  const name = query?.get("model");
+  return name && !named(models, name) ? `There is no model “${name.slice(0, 60)}” for this here; another one is taken.` : "";
+}
+
 /** Says in a view that no model can do what it is for. */
 export function lacking(view, what, recipe) {
   const line = make("p", { className: "notice" });

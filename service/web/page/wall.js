@@ -1,5 +1,5 @@
 // A wall of samples that grows as it is scrolled: picture i of a seed is the same whenever it comes.
-import { make, notice } from "./dom.js";
+import { eachFrame, make, notice } from "./dom.js";
 import { cutOut } from "./pictures.js";
 import { path, picture } from "./service.js";
 import { told } from "./words.js";
@@ -8,14 +8,17 @@ const AT_ONCE = 48;
 const AHEAD = 600;
 
 export class Wall {
-  /** host: of the pictures. more: the button behind them. chosen(number, cell) is told of clicks. */
+  /** host: of the pictures. more: the button behind them. line: for what goes wrong. chosen(number) is told of clicks. */
   constructor(host, more, line, chosen) {
     Object.assign(this, { host, more, line, chosen });
     more.addEventListener("click", () => this.grow());
     host.addEventListener("keydown", (event) => this.key(event));
     host.addEventListener("focusin", ({ target }) => this.stopAt(target));
-    const ahead = { rootMargin: `${AHEAD}px`, scrollMargin: `${AHEAD}px` };
-    new IntersectionObserver(([seen]) => seen.isIntersecting && this.grow(), ahead).observe(more);
+    const look = eachFrame(() => this.fill());
+    // Either the page scrolls or, where it is narrow, the wall's own side; scrolls don't bubble, but they are captured.
+    document.addEventListener("scroll", look, { capture: true, passive: true });
+    addEventListener("resize", look);
+    new ResizeObserver(look).observe(more); // it has none while the view is hidden
   }
 
   /** Begins anew: the pictures of a seed. */
@@ -25,13 +28,17 @@ export class Wall {
     Object.assign(this, { model, seed, temperature, count: 0, growing: false });
     const [height, width] = model.size;
     this.host.style.setProperty("--shape", `${width} / ${height}`);
+    this.host.classList.toggle("paper", model.channels === 4);
     this.host.replaceChildren();
+    notice(this.line);
     return this.grow();
   }
 
   async grow() {
     if (this.growing || !this.model) return;
     this.growing = true;
+    this.stuck = false;
+    this.host.ariaBusy = true;
     const { signal } = this.controller;
     const { model, seed, temperature, count: first } = this;
     const query = { model: model.title, seed, temperature, n: AT_ONCE, first };
@@ -42,19 +49,21 @@ export class Wall {
       this.host.append(...cells.map((canvas, number) => this.cell(canvas, first + number)));
       this.count += AT_ONCE;
       notice(this.line);
-      this.growing = false;
-      this.fill();
     } catch (error) {
       if (signal.aborted) return;
-      this.growing = false;
+      this.stuck = true;
       notice(this.line, `${told(error)} “More” tries again.`, true);
     }
+    this.growing = false;
+    this.host.ariaBusy = false;
+    this.fill();
   }
 
-  /** Goes on where the end is still in sight, of which nobody is told anew. */
+  /** Goes on where the end is in sight, or nearly; not by itself where that went wrong. */
   fill() {
-    const { top } = this.more.getBoundingClientRect();
-    if (this.more.offsetParent && top < innerHeight + AHEAD) this.grow();
+    if (this.stuck || !this.more.offsetParent) return;
+    const end = Math.min(innerHeight, this.more.parentElement.getBoundingClientRect().bottom);
+    if (this.more.getBoundingClientRect().top < end + AHEAD) this.grow();
   }
 
   cell(canvas, number) {
