@@ -233,12 +233,12 @@ VAE_GAUSSIAN = Recipe("vae", DRAWN, Nothing(), Elbo("gaussian"), config={"likeli
 VAE_LOGISTIC = replace(
     VAE_GAUSSIAN, objective=Elbo("logistic", beta=2.0, warm_up=1_000), config={"likelihood": "logistic"}
 )
-BINARY = Recipe("vae", DRAWN, Binarized(), Elbo("bernoulli", warm_up=2_000), config={"likelihood": "bernoulli"})
+BINARY = Recipe("vae", DRAWN, Binarized(), Elbo("bernoulli", warm_up=1_000), config={"likelihood": "bernoulli"})
 """For digits and the like, whose likelihood is told of black and white."""
 
 SMALL: dict[str, Any] = {"widths": [16, 32, 64]}
 """Enough for pictures of 28 px."""
-VECTOR: dict[str, Any] = {"widths": [64, 128], "unshuffle": 2, "latent": 40, "prior": "flow"}
+VECTOR: dict[str, Any] = {"widths": [32, 64], "unshuffle": 2, "latent": 40, "prior": "flow"}
 """For a likelihood of 28 px that stands beside the literature's, with one vector."""
 LADDER: dict[str, Any] = {"widths": [64, 64], "layers": [2, 4], "planes": [4, 8]}
 """And with layers of latents."""
@@ -255,10 +255,10 @@ RECIPES: dict[str, Recipe] = {
     "digits-denoise": replace(DENOISE, config=DENOISE.config | SMALL, schedule=Schedule(steps=3_600)),
     "digits-dropout": replace(DROPOUT, config=DROPOUT.config | SMALL | {"code": 64}, schedule=Schedule(steps=8_000)),
     "digits-sparse": replace(SPARSE, config=SMALL, schedule=Schedule(steps=8_000)),
-    "digits-vae": replace(BINARY, config=BINARY.config | VECTOR, features="digits"),
+    "digits-vae": replace(BINARY, config=BINARY.config | VECTOR, features="digits", schedule=Schedule(steps=30_000)),
     "digits-hvae": replace(BINARY, architecture="hierarchy", config=BINARY.config | LADDER, features="digits"),
     "digits-mlp-vae": replace(BINARY, config=BINARY.config | {"hidden": 400, "latent": 20}, features="digits"),
-    "fashion-vae": replace(BINARY, config=BINARY.config | VECTOR, features="fashion"),
+    "fashion-vae": replace(BINARY, config=BINARY.config | VECTOR, features="fashion", schedule=Schedule(steps=30_000)),
     "fashion-hvae": replace(BINARY, architecture="hierarchy", config=BINARY.config | LADDER, features="fashion"),
     "emoji-vae": replace(
         VAE_LOGISTIC,

@@ -100,5 +100,5 @@ def test_decoded_pictures_are_in_range(likelihood: str):
 
 
 def test_what_shipped_before_there_were_flows_still_loads():
-    folder = Catalog.of(SHIPPED).find("digits-vae@1").folder
+    folder = Catalog.of(SHIPPED).find("fashion-vae@1").folder
     assert load(folder).network(torch.rand(2, 1, 28, 28), torch.randn(2, 32)).rate.shape == (2, 32)

@@ -211,5 +211,7 @@ def test_a_real_worker_that_dies_is_replaced_and_all_end_with_their_supervisor(t
 
 def workers_of(parent: int) -> list[int]:
     """The process numbers of a supervisor's workers."""
-    found = subprocess.run(["ps", "-ww", "--ppid", str(parent), "-o", "pid=,args="], capture_output=True, text=True).stdout
+    found = subprocess.run(
+        ["ps", "-ww", "--ppid", str(parent), "-o", "pid=,args="], capture_output=True, text=True
+    ).stdout
     return [int(line.split()[0]) for line in found.splitlines() if "spawn_main" in line]
