@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service import errors
@@ -61,7 +62,7 @@ async def files_of(request: Request, *names: str) -> list[bytes]:
         raise errors.not_a_form(list(names))
     limits = {"max_files": MAX_FILES, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
     try:
-        form = await Form(request.headers, request.stream(), **limits).parse()
+        form = await Form(without_charset(request.headers), request.stream(), **limits).parse()
     except MultiPartException as error:
         detail = "the form can't be read: it is broken, or has too many parts"
         raise errors.Problem(400, "broken-multipart", detail) from error
@@ -69,6 +70,15 @@ async def files_of(request: Request, *names: str) -> list[bytes]:
         return [await one_file(name, form.getlist(name)) for name in names]
     finally:
         await form.close()
+
+
+def without_charset(headers: Headers) -> Headers:
+    """The headers, with no word of how a form's names are written: they are in UTF-8, whatever is claimed."""
+    media, parameters = parse_options_header(headers["content-type"])
+    boundary = parameters.get(b"boundary")
+    if boundary is not None:
+        media += b'; boundary="%s"' % boundary.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return Headers({"content-type": media.decode("latin-1")})
 
 
 async def one_file(name: str, fields: list[UploadFile | str]) -> bytes:

@@ -1,5 +1,6 @@
 """What may be asked in a query, and how the API's description tells of bodies and answers."""
 
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request
@@ -66,8 +67,8 @@ AlbumForm = Annotated[
 
 async def once_each(request: Request) -> None:
     """Refuses a parameter that is given twice: there is no telling which one was meant."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    names = Counter(name for name, _ in request.query_params.multi_items())
+    if twice := sorted(name for name, count in names.items() if count > 1):
         wrong = [{"parameter": name, "message": "given more than once"} for name in twice]
         raise errors.Problem(422, "invalid-parameter", f"given more than once: {', '.join(twice)}", errors=wrong)
 

@@ -20,6 +20,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service import errors, guards
+from service.parser import Parser
 from service.settings import MIB, Settings
 
 log = logging.getLogger("denoir")
@@ -104,6 +105,7 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, settings: Settings, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        self.parser = Parser(self)  # type: ignore[assignment]
         self.settings = settings
         self.awaited = NOTHING
         self.since = self.heard = 0.0
@@ -229,6 +231,8 @@ class Protocol(HttpToolsProtocol):
         self.wait_for(BODY)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # its body is still to come
         self.wait_for(NOTHING)
         super().on_message_complete()
 

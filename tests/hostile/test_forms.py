@@ -158,3 +158,25 @@ def test_a_form_of_two_pictures_names_the_one_that_is_missing(client: httpx2.Cli
 )
 def test_json_is_read_or_told_to_be_broken(client: httpx2.Client, body: bytes, slug: str) -> None:
     assert slug_of(client.post("/decode", content=body)) in slug.split(" or ")
+
+
+@pytest.mark.parametrize("charset", ["undefined", "punycode", "idna", "utf-16", "no-such", "utf-8"])
+def test_a_form_is_read_whatever_charset_it_claims(client: httpx2.Client, charset: str):
+    answer = posted(client, WHOLE, f"multipart/form-data; boundary=X; charset={charset}")
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("boundary", [r'"a\\b"', r'"a\"b"', "'()+_,-./:=?"])
+def test_a_form_is_read_whatever_its_boundary_is_made_of(client: httpx2.Client, boundary: str):
+    bare = boundary.strip('"').replace('\\"', '"').replace("\\\\", "\\").encode()
+    answer = posted(client, form(part(FILE, boundary=bare), boundary=bare), f"multipart/form-data; boundary={boundary}")
+    assert answer.status_code in (200, 400, 422)
+    if boundary.startswith("'"):
+        assert answer.status_code == 200
+
+
+def test_thousands_of_parameters_are_looked_through_at_once(client: httpx2.Client):
+    began = time.monotonic()
+    names = "&".join(f"{number:x}" for number in range(5000))
+    assert client.post(f"/denoise?{names}&n=1&n=2", content=PNG).status_code == 422
+    assert time.monotonic() - began < LONGEST

@@ -59,7 +59,7 @@ def test_what_a_network_can_be_asked_depends_on_its_code():
 def test_an_objective_is_told_of_its_own_settings_alone():
     assert aimed(Elbo(), {"beta": 2.5}) == Elbo(beta=2.5)
     for values, said in [
-        ({"gamma": 1}, "beta, free_bits"),
+        ({"gamma": 1}, "beta, draws, free_bits"),
         ({"beta": "x"}, "number"),
         ({"free_bits": -1}, "free_bits"),
     ]:

@@ -319,6 +319,38 @@ def test_who_would_speak_another_protocol_is_answered_in_this_one(serve: Serve):
         assert listening.ask(upgrade % name).body == b"true"
 
 
+@pytest.mark.parametrize(
+    "upgrade", [b"", b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n"]
+)
+@pytest.mark.parametrize("chunked", [False, True])
+def test_the_body_of_who_would_speak_another_protocol_is_a_body_and_no_request(
+    serve: Serve, upgrade: bytes, chunked: bool
+):
+    body = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+    sent = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+    head = b"POST /count HTTP/1.1\r\nHost: x\r\n%s%s\r\n\r\n" % (upgrade, framing)
+    listening = serve()
+    for pieces in ([head + sent], [head, sent], [bytes([one]) for one in head + sent]):
+        with listening.connected() as client:
+            for piece in pieces:
+                client.sendall(piece)
+            assert answered(client).body == b"%d" % len(body)
+            client.sendall(GET % b"/readyz")  # and the next request is the next
+            assert answered(client).body == b"true"
+
+
+@pytest.mark.parametrize("target", [b"/readyz", b"x:80"])
+def test_nobody_gets_a_tunnel_and_what_is_sent_through_one_is_no_request(serve: Serve, target: bytes):
+    body = GET % b"/readyz"
+    with serve().connected() as client:
+        head = b"CONNECT %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        client.sendall(head % (target, len(body)))
+        time.sleep(0.1)
+        client.sendall(body)
+        assert closed(client).count(b"HTTP/1.1") == 1
+
+
 def test_trailers_have_bounds_too(serve: Serve):
     listening = serve(max_upload=1024)
     with listening.connected() as client:
