@@ -5,6 +5,8 @@ This side looks at nothing that it is sent: the header too is parsed over there 
 """
 
 import asyncio
+import itertools
+import math
 import os
 import queue
 import subprocess
@@ -68,8 +70,18 @@ class DecodeFailed(PictureError):
         return "The picture could not be decoded or encoded within the time and memory that one picture may take."
 
 
+LARGE = 4 << 20
+"""Bytes of samples from which a picture is a large one: above a megapixel of colours. Of one that is still a file there
+are taken to be eight times as many as the file has."""
+
+PACE = 20e6
+"""Bytes of samples that are taken to be done in a second: who came so many seconds later goes first if it has as many
+fewer."""
+
+
 class Decoders:
-    """A pool of decoding processes. Callers are served in the order in which they came.
+    """A pool of decoding processes. The small go before the large, as if each were to be done as long after it came as
+    it takes; and one process, where there are several, takes no large ones, so that a thumbnail never waits for a scan.
 
     workers: processes, each with a thread of this one that waits for it.
     deadline: seconds for decoding one picture, from the moment that a process takes it.
@@ -92,7 +104,9 @@ class Decoders:
         self._deadline = deadline
         self._encode_deadline = encode_deadline
         self._limits = limits
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: _Jobs = queue.PriorityQueue()
+        self._numbers = itertools.count()
+        self._room = asyncio.Semaphore(max(1, workers - 1))
         memory = 64 * limits.max_pixels + (256 << 20) if memory is None else memory
         self._hands = [_Hand(self._jobs, memory) for _ in range(workers)]
         self._open = False
@@ -117,10 +131,10 @@ class Decoders:
             hand.stop()
         with suppress(queue.Empty):
             while True:
-                if job := self._jobs.get_nowait():
+                if job := self._jobs.get_nowait()[-1]:
                     job.fail()
         for _ in self._hands:
-            self._jobs.put(None)
+            self._jobs.put((math.inf, next(self._numbers), None))
         for hand in filter(threading.Thread.is_alive, self._hands):
             await asyncio.to_thread(hand.join)
 
@@ -138,7 +152,7 @@ class Decoders:
 
     @property
     def waiting(self) -> int:
-        """How many pictures no process has taken yet."""
+        """How many pictures no process has taken yet, but for large ones that wait for other large ones."""
         return self._jobs.qsize()
 
     @property
@@ -156,7 +170,7 @@ class Decoders:
             _check(head, self._limits)
             return picture_after(head, channel, until)
 
-        return await self._ask(ask, self._deadline)
+        return await self._in_turn(ask, self._deadline, 8 * len(data))
 
     async def write(
         self,
@@ -180,13 +194,22 @@ class Decoders:
                 raise ValueError("no encoding is as long as that")
             return channel.take(size, until)
 
-        return await self._ask(ask, self._encode_deadline)
+        return await self._in_turn(ask, self._encode_deadline, picture.pixels.nbytes)
 
-    async def _ask(self, ask: "_Ask", seconds: float) -> Any:
+    async def _in_turn(self, ask: "_Ask", seconds: float, size: int) -> Any:
+        """What is asked, of about so many bytes of samples, when there is room for it."""
         if not self._open:
             raise RuntimeError("the decoders are not running")
+        if size < LARGE:
+            return await self._ask(ask, seconds, size)
+        async with self._room:
+            if not self._open:  # closed meanwhile
+                raise DecodeFailed
+            return await self._ask(ask, seconds, size)
+
+    async def _ask(self, ask: "_Ask", seconds: float, size: int) -> Any:
         job = _Job(ask, seconds)
-        self._jobs.put(job)
+        self._jobs.put((time.monotonic() + size / PACE, next(self._numbers), job))
         try:
             return await asyncio.wrap_future(job.future)
         except asyncio.CancelledError:
@@ -197,6 +220,10 @@ class Decoders:
 
 _Ask = Callable[[Channel, float], Any]
 """Sends one ask over a channel and fetches its answer, until a time."""
+
+
+_Jobs = queue.PriorityQueue[tuple[float, int, "_Job | None"]]
+"""By the moment that each should be done by; none is the end."""
 
 
 class _Told(Exception):
@@ -256,7 +283,7 @@ class _Hand(threading.Thread):
     The two belong together: the system ends a process bound to its parent with the very thread that started it.
     """
 
-    def __init__(self, jobs: "queue.SimpleQueue[_Job | None]", memory: int) -> None:
+    def __init__(self, jobs: "_Jobs", memory: int) -> None:
         super().__init__(name="decoder", daemon=True)
         self.ready: Future[None] = Future()
         self.ready.set_running_or_notify_cancel()
@@ -286,7 +313,7 @@ class _Hand(threading.Thread):
 
     def _serve(self) -> bool:
         """One job. A function of its own, so that nothing of the last one is held while the next is awaited."""
-        job = self._jobs.get()
+        *_, job = self._jobs.get()
         if job is None:
             return False
         if self.process is None:

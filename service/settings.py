@@ -39,7 +39,9 @@ class Settings(BaseSettings):
     device: str = Field("auto", pattern=r"auto|cpu|cuda(:\d+)?", description="auto, cpu, cuda or cuda:N")
     workers: int = Field(1, ge=1, le=64, description="processes that serve, each with its share of the cores")
     threads: int = Field(0, ge=0, le=1024, description="threads that compute; 0 for as many as there are cores given")
-    decoders: int = Field(0, ge=0, le=64, description="processes that decode and encode pictures; 0 for one a core")
+    decoders: int = Field(
+        0, ge=0, le=64, description="processes that decode and encode; 0 for one a core, two at least"
+    )
     tile: int = Field(512, ge=128, le=4096, description="longest side of a tile in pixels, halo included")
     batch_pixels: int = Field(0, ge=0, description="pixels in a batch; 0 for one tile on a CPU, sixteen on a GPU")
     max_upload: int = Field(64 * MIB, ge=1024, description="bytes of a request body")
@@ -87,7 +89,8 @@ class Settings(BaseSettings):
         """What one of the workers gets: its part of the cores, and of what all of them may hold."""
         part = {name: max(1, getattr(self, name) // self.workers) for name in ("max_bodies", "max_pictures")}
         threads, decoders = self.cores // self.workers, self.decoder_processes // self.workers
-        return self.model_copy(update=part | {"threads": max(1, threads), "decoders": max(1, decoders)})
+        least = 1 if self.decoders else 2  # of two, one takes small pictures alone
+        return self.model_copy(update=part | {"threads": max(1, threads), "decoders": max(least, decoders)})
 
     @property
     def cores(self) -> int:
@@ -96,7 +99,7 @@ class Settings(BaseSettings):
 
     @property
     def decoder_processes(self) -> int:
-        return self.decoders or min(8, cores_given())
+        return self.decoders or max(2, min(8, cores_given()))
 
 
 def cores_given() -> int:

@@ -7,7 +7,6 @@ from typing import Any
 from models import checkpoints, images
 from models.catalog import SHIPPED
 from models.evaluation.protocol import Report, Row
-from models.recipes import RECIPES
 
 
 def keep(folder: Path, name: str, count: int, report: Report) -> None:
@@ -30,22 +29,20 @@ def rounded(value: Any) -> Any:
 
 
 def card(folder: Path, metrics: dict[str, Any]) -> str:
-    """The model card: what it is, how it was trained, what was measured, in the hub's form.
+    """The model card: what it is, how it was trained, what was measured, in the hub's form. Of the training what was
+    written down while it ran, and nothing that recipes say by now.
 
     Only the weights that ship are known to be under a licence; what others train is theirs to license.
     """
     licence = "license: cc-by-sa-4.0\n" if folder.resolve().is_relative_to(SHIPPED.resolve()) else ""
     described = checkpoints.describe(folder)
     trained = "\n".join(f"- {name}: {value}" for name, value in described.training.items() if value is not None)
-    recipe = RECIPES.get(described.recipe)
     lines = [
         f"---\n{licence}library_name: denoir\ntags: [image-restoration, autoencoder]\n---",
         f"# {described.title}\n",
         f"Recipe `{described.recipe}`, architecture `{described.architecture}`: `{json.dumps(described.config)}`.",
         f"Can be asked to: {', '.join(described.asks)}.\n",
         f"## Training\n\n{trained}",
-        f"- corruption: `{recipe.corruption}`" if recipe and not described.training.get("corruption") else "",
-        f"- objective: `{recipe.objective}`" if recipe and not described.training.get("objective") else "",
         "",
         "## Measured\n",
     ]

@@ -39,7 +39,7 @@ _ALL = {
     "bmp": Format("BMP", "image/bmp", (".bmp",)),
     "tiff": Format("TIFF", "image/tiff", (".tif", ".tiff"), alpha=True, deep=True),
     "gif": Format("GIF", "image/gif", (".gif",), alpha=True, lossy=True),
-    "avif": Format("AVIF", "image/avif", (".avif",), alpha=True, grey=False, lossy=True),
+    "avif": Format("AVIF", "image/avif", (".avif",), alpha=True, grey=False, lossy=True, max_side=32_768),
     "heic": Format(
         "HEIC", "image/heic", (".heic", ".heif"), alpha=True, deep=True, grey=False, lossy=True, written=False
     ),

@@ -201,6 +201,52 @@ def test_first_come_first_served() -> None:
     run(test)
 
 
+def test_a_small_picture_waits_for_no_large_one_however_many_there_are() -> None:
+    async def test() -> None:
+        async with pool(2) as decoders:
+            large = Picture(noise(1200, 1200, 3))
+            scans = [asyncio.create_task(decoders.write(large, "png", effort=9)) for _ in range(4)]
+            await asyncio.sleep(0.05)
+            for _ in range(3):
+                await decoders.read(SMALL)
+            assert not any(scan.done() for scan in scans[1:])
+            assert all(await asyncio.gather(*scans))
+
+    run(test)
+
+
+def test_the_smaller_of_two_that_wait_goes_first() -> None:
+    async def test() -> None:
+        async with pool(1) as decoders:
+            order: list[str] = []
+
+            async def ask(name: str, size: int) -> None:
+                def noted(*_: object) -> None:
+                    order.append(name)
+
+                await decoders._in_turn(noted, 10, size)
+
+            hung = asyncio.create_task(decoders.write(Picture(noise(1200, 1200, 3)), "png", effort=9))
+            await asyncio.sleep(0.05)
+            asks = [asyncio.create_task(ask(name, size)) for name, size in (("medium", 1 << 20), ("small", 100))]
+            await asyncio.gather(hung, *asks)
+            assert order == ["small", "medium"]
+
+    run(test)
+
+
+def test_large_ones_that_wait_for_each_other_are_told_when_the_pool_closes() -> None:
+    async def test() -> None:
+        async with pool(1) as decoders:
+            large = Picture(noise(1200, 1200, 3))
+            scans = [asyncio.create_task(decoders.write(large, "png", effort=9)) for _ in range(3)]
+            await asyncio.sleep(0.05)
+        told = await asyncio.gather(*scans, return_exceptions=True)
+        assert all(isinstance(one, DecodeFailed) for one in told)
+
+    run(test)
+
+
 def test_who_waits_and_goes_is_never_served() -> None:
     async def test() -> None:
         async with pool() as decoders:
