@@ -146,7 +146,7 @@ def test_who_does_not_read_an_answer_is_cut_off(serve: Serve):
 def test_who_reads_too_slowly_is_cut_off(serve: Serve):
     listening = serve(body_start=0.5, body_rate=2**40)
     with asking_for_much(listening, 2**16) as client:
-        assert 0 < read(client, 0.001) < LARGE
+        assert 0 < read(client, 0.02) < LARGE
 
 
 def test_who_reads_slowly_but_not_too_slowly_gets_it_all(serve: Serve):
