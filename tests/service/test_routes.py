@@ -338,9 +338,12 @@ def test_a_method_that_a_path_does_not_take_is_told_which_it_does(
 
 @pytest.mark.parametrize("path", ["/models", "/healthz", "/readyz", "/docs", "/static/docs/swagger-ui.css"])
 def test_what_can_be_fetched_can_be_asked_for_its_head(client: TestClient, path: str):
-    head, whole = client.head(path), client.get(path)
-    assert (head.status_code, head.content) == (200, b"")
-    assert head.headers["content-length"] == str(len(whole.content))
+    for coding in ("identity", "gzip"):
+        head, whole = (ask(path, headers={"accept-encoding": coding}) for ask in (client.head, client.get))
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == whole.headers["content-length"]
+        if "content-encoding" not in whole.headers:
+            assert whole.headers["content-length"] == str(len(whole.content))
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "DELETE"])
