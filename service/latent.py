@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models import inference, sampling
-from models.images import ANSWERED, FORMATS, Picture
+from models import images, inference, sampling
+from models.images import FORMATS, Picture
 from models.inference import NotFinite
 from models.letterbox import Placement
 from service import album, errors
@@ -83,8 +83,8 @@ async def reconstruct(parts: Parts, loaded: Loaded, body: bytes, formats: list[s
         picture, tile, placement = await opened(parts, job, loaded, body, timing)
         pixels = await through(job, "reconstruct", loaded, tile, timing)
         began = time.monotonic()
-        written = formats[0] if formats else ANSWERED[picture.format]
         rebuilt = picture.repainted(Picture.of(pixels))
+        written = images.format_for(rebuilt, formats)
         data = await encoded(parts, rebuilt, written, **options)
     timing.add("encode", time.monotonic() - began)
     return Answer(data, FORMATS[written].media_type, timing.told(loaded) | told_of(placement))

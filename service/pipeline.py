@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from models import inference, noise, restore
-from models.images import ANSWERED, FORMATS, Picture
+from models import images, inference, noise, restore
+from models.images import FORMATS, Picture
 from service import errors, metrics, telemetry
 from service.batcher import Batcher, Done, Job, Late, Overloaded
 from service.decoders import DecodeFailed, Decoders
@@ -126,7 +126,7 @@ async def denoise(
             job, loaded, picture.pixels, sigma or 0.0, timing, progress, alpha=picture.alpha, strength=strength
         )
         began = time.monotonic()
-        written = formats[0] if formats else ANSWERED[picture.format]
+        written = images.format_for(picture, formats)
         data = await encoded(parts, replace(picture, pixels=pixels), written, **options)
     timing.add("encode", time.monotonic() - began)
     return Answer(data, FORMATS[written].media_type, timing.told(loaded) | told)
@@ -218,7 +218,7 @@ async def colorize(parts: Parts, loaded: Loaded, body: bytes, formats: list[str]
         done = await job.ask(kind, cost, picture.pixels)
         timing.ran(done)
         began = time.monotonic()
-        written = formats[0] if formats else ANSWERED[picture.format]
+        written = images.format_for(picture, formats)
         data = await encoded(parts, picture.repainted(Picture(done.result, picture.alpha)), written, **options)
     timing.add("encode", time.monotonic() - began)
     return Answer(data, FORMATS[written].media_type, timing.told(loaded))

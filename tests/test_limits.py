@@ -50,6 +50,13 @@ def deep(channels: int) -> list[bytes]:
     return [png16(samples), tiff(samples, **more)]
 
 
+def bmp_with_alpha() -> bytes:
+    """One row of two pixels, with masks that name the alpha (BITMAPV4HEADER)."""
+    masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    head = struct.pack("<IiiHHIIiiII4I52x", 108, 2, 1, 1, 32, 3, 8, 0, 0, 0, 0, *masks)
+    return struct.pack("<2sIHHI", b"BM", 14 + len(head) + 8, 0, 0, 14 + len(head)) + head + bytes(range(8))
+
+
 FLOATS = np.zeros((2, 2, 3), np.float32)
 TWELVE = tiff(np.full((1, 2, 1), 0xFFFF, np.uint16))
 MADE = {
@@ -64,6 +71,7 @@ MADE = {
     "GIF that lets something through": [VALID["gif transparent"]],
     "RGB": [encoded(scene(), form) for form in ("PNG", "JPEG", "TIFF", "BMP")],
     "RGB, one of which is named transparent": [encoded(scene(), "PNG", transparency=(200, 40, 40))],
+    "BMP of 32 bits with alpha": [bmp_with_alpha()],
     "RGB with alpha": [encoded(grained("RGBA"), form) for form in ("PNG", "TIFF")],
     "PNG or TIFF of 16 bits of grey": deep(1),
     "PNG or TIFF of 16 bits of grey with alpha": deep(2),

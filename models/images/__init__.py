@@ -5,7 +5,7 @@ noted for those who may see it. What is wrong with a picture is told by a `Pictu
 """
 
 from models.images.decoding import read
-from models.images.encoding import save, write
+from models.images.encoding import format_for, save, write
 from models.images.errors import (
     AnimatedPicture,
     DamagedPicture,
@@ -38,6 +38,7 @@ __all__ = [
     "UnsupportedDepth",
     "UnsupportedFormat",
     "exif_of",
+    "format_for",
     "format_of",
     "inspect",
     "read",

@@ -1,6 +1,6 @@
 """Picture to bytes: a clean file with nothing of the old one but colours, transparency and colour profile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any
 from zlib import Z_RLE
@@ -11,7 +11,7 @@ from PIL import Image
 from models.images import raster
 from models.images.containers import Stream, png16, tiff
 from models.images.errors import PictureTooLarge, UnsupportedFormat
-from models.images.formats import WRITTEN, Format
+from models.images.formats import ANSWERED, WRITTEN, Format
 from models.images.picture import Picture, Pixels
 
 _JPEG_EXIF = 65_533
@@ -27,6 +27,19 @@ _FRAME = 120
 """Milliseconds that a frame is shown."""
 
 _MAX_FRAMES = 1024
+
+
+def format_for(picture: Picture, wished: Sequence[str] = ()) -> str:
+    """The format of an answer: of those wished for, the best first, the one that holds all of the picture, else the
+    first; where none is, that which the picture came in, or PNG where that one would not hold it."""
+    fitting = [name for name in wished or (ANSWERED[picture.format],) if _holds(WRITTEN[name], picture)]
+    return fitting[0] if fitting else wished[0] if wished else "png"
+
+
+def _holds(form: Format, picture: Picture) -> bool:
+    """Whether nothing is lost by the format's kind: neither transparency nor depth, nor any of a side."""
+    whole = max(picture.width, picture.height) <= form.max_side
+    return whole and (form.alpha or picture.alpha is None) and (form.deep or picture.depth == 8)
 
 
 def write(picture: Picture, format: str, **options: Any) -> bytes:

@@ -125,3 +125,23 @@ def test_what_cannot_be_written() -> None:
             images.write(picture, "png", **wrong)
     with pytest.raises(PictureTooLarge, match="16,383"):
         images.write(Picture(np.zeros((1, 16_384, 1), np.uint8)), "webp")
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "alpha", "came", "wished", "answered"),
+    [
+        ((3, 3, 3), np.uint8, False, "jpeg", (), "jpeg"),
+        ((3, 3, 3), np.uint8, False, "heic", (), "png"),
+        ((3, 3, 3), np.uint8, True, "bmp", (), "png"),
+        ((3, 3, 3), np.uint8, True, "png", ("jpeg", "png"), "png"),
+        ((3, 3, 3), np.uint8, True, "png", ("jpeg",), "jpeg"),
+        ((3, 3, 1), np.uint16, False, "png", ("avif", "webp", "png"), "png"),
+        ((1, 17_000, 1), np.uint8, False, "png", ("webp", "jpeg"), "jpeg"),
+        ((1, 33_000, 1), np.uint8, False, "png", ("avif", "png"), "png"),
+    ],
+)
+def test_the_format_of_an_answer_is_the_best_that_holds_all_of_it(
+    shape: tuple[int, ...], dtype: type, alpha: bool, came: str, wished: tuple[str, ...], answered: str
+) -> None:
+    picture = Picture(np.zeros(shape, dtype), np.zeros(shape[:2], dtype) if alpha else None, format=came)
+    assert images.format_for(picture, [one for one in wished if one in WRITTEN]) == answered
