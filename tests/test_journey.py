@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx2
 import numpy as np
 import pytest
+import yaml
 from conftest import SAMPLES
 from PIL import Image
 
@@ -207,6 +208,15 @@ def test_the_containers_health_check_asks_the_port_that_is_set(server: httpx2.Cl
     port = server.base_url.port if well else 1
     found = subprocess.run(json.loads(check[1]), env=os.environ | {"DENOIR_PORT": str(port)}, capture_output=True)
     assert found.returncode == code
+
+
+def test_the_container_is_nobody_writes_nowhere_and_may_nothing():
+    last = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    assert re.findall(r"^USER (.*)$", last, re.MULTILINE) == ["65534:65534"]
+    for service in yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values():
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert [place.partition(":")[0] for place in service["tmpfs"]] == ["/tmp"]
 
 
 def test_the_folder_that_compose_mounts_is_there_and_empty():

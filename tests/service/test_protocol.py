@@ -118,6 +118,7 @@ def test_a_head_has_bounds_and_a_broken_one_is_told_so(serve: Serve, request_: b
     if slug:
         assert answer.slug == slug
         assert answer.headers["connection"] == "close"
+        assert guards.SECURITY.items() <= {name.title(): value for name, value in answer.headers.items()}.items()
 
 
 LARGE = 64 * 2**20
