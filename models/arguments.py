@@ -21,6 +21,11 @@ def positive(text: str) -> int:
     return value
 
 
+def several(text: str) -> int:
+    """A whole number from two on, to a thousand."""
+    return int(between(str(whole(text)), 2, 1000))
+
+
 def count(text: str) -> int:
     """A whole number, nought among them."""
     return int(between(str(whole(text)), 0, 10**9))

@@ -14,6 +14,7 @@ from models.cli.mistakes import MISTAKES, told
 from models.cli.pictures import add_denoise, add_pictures, colorize, denoise, reconstruct
 from models.cli.shelf import add_models, add_prepare, models, prepare
 from models.cli.training import add_evaluate, add_train, evaluate, train
+from models.cli.ways import add_decode, add_interpolate, add_traverse, decode, interpolate, traverse
 from models.cli.words import Parser, Verb, add_verb, shown
 from models.training import Stopped
 
@@ -66,6 +67,9 @@ VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Verb]] = {
     "sample": (add_sample, sample),
     "reconstruct": (partial(add_pictures, model="digits-vae"), reconstruct),
     "encode": (add_encode, encode),
+    "decode": (add_decode, decode),
+    "interpolate": (add_interpolate, interpolate),
+    "traverse": (add_traverse, traverse),
     "colorize": (partial(add_pictures, model="colorize"), colorize),
     "models": (add_models, models),
     "prepare": (add_prepare, prepare),
@@ -82,9 +86,12 @@ EXAMPLES = {
         "denoise photos out --format webp --quality 95 --compare",
         "denoise - - --sigma 25 < noisy.png > clean.png",
     ),
-    "sample": ("sample digits.png --seed 7 -n 16", "sample emoji --model emoji-vae -n 100"),
+    "sample": ("sample digits.png --seed 7 -n 16", "sample emoji.webp --model emoji-vae --film"),
     "reconstruct": ("reconstruct scan.png rebuilt.png", "reconstruct scans out --model digits-sparse --compare"),
     "encode": ("encode scan.png", "encode - --model emoji-vae < emoji.png > code.json"),
+    "decode": ("decode code.json rebuilt.png", "decode - rebuilt.png --model emoji-vae < code.json"),
+    "interpolate": ("interpolate 7 8 way.png", "interpolate three.png eight.png way.webp --film --steps 24"),
+    "traverse": ("traverse row.png --seed 7 --directions 3", "traverse grid.png --seed 7 --directions 3,7"),
     "colorize": ("colorize grey.jpg colour.jpg", "colorize album out --quality 95"),
     "models": ("models", "models --json"),
     "prepare": ("prepare", "prepare --device cpu"),

@@ -6,12 +6,16 @@ import secrets
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from models import checkpoints, images, inference, sampling
-from models.arguments import SEED_BITS, device, positive, seed, temperature
+from models.arguments import SEED_BITS, count, device, positive, seed, temperature
 from models.cli.places import STREAM, format_asked, read, writing
 from models.cli.shelf import able, session_of
 from models.cli.writing import add_written, written
+from models.data import DataError
 from models.images import Picture, Pixels
 
 
@@ -26,21 +30,48 @@ def add_sample(one: argparse.ArgumentParser) -> None:
     one.add_argument("-n", type=positive, default=16, metavar="COUNT", help="how many pictures (default: 16)")
     one.add_argument("--seed", type=seed, help="the same number draws the same pictures (default: drawn, and told)")
     one.add_argument("--temperature", type=temperature, default=1.0, help="0 to 2, from tame to wild (default: 1)")
+    one.add_argument("--first", type=count, default=0, help="number of the first picture of the seed (default: 0)")
+    add_film(one)
     add_written(one)
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
 
 
+def add_film(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--film", action="store_true", help="show the pictures in turn: an animated WebP and no grid")
+
+
 def sample(asked: argparse.Namespace) -> int:
     """Draw new pictures from a variational autoencoder, or from a plain one with a mixture fitted to its codes."""
-    entry, form = able(asked, "sample"), form_of_grid(asked.target)
+    entry = able(asked, "sample")
+    form_of_grid(asked.target)  # what can't be written is told before anything is drawn
     session = session_of(checkpoints.load(entry.folder), asked)
-    pictures = inference.decode_codes(session, session.draw(seed_of(asked), 0, asked.n, asked.temperature))
-    if form:
-        keep(asked.target, sampling.grid(pictures), form, asked)
-        return 0
-    for number, picture in enumerate(pictures):
-        keep(asked.target / f"{number:06d}.png", picture, "png", asked)
+    codes = session.draw(seed_of(asked), asked.first, asked.n, asked.temperature)
+    put_together(asked, inference.decode_codes(session, codes), first=asked.first)
     return 0
+
+
+def put_together(asked: argparse.Namespace, pictures: np.ndarray, columns: int = 0, first: int = 0) -> None:
+    """Writes pictures `n h w c` to OUT: a grid, a film, or a folder of single ones, numbered from `first`.
+
+    Raises DataError, PictureTooLarge.
+    """
+    form = form_of_grid(asked.target)
+    if asked.film:
+        if form != "webp" and asked.target != STREAM:
+            raise DataError(f"a film is an animated WebP: name OUT so, and not {asked.target.name}")
+        strip = Picture.of(pictures.reshape(-1, *pictures.shape[2:]))
+        options: dict[str, Any] = {"quality": LOSSLESS, "frames": len(pictures)}
+        with writing(asked.target) as stream:
+            images.save(strip, "webp", stream, **options | written(asked))
+    elif form:
+        keep(asked.target, sampling.grid(pictures, columns=columns), form, asked)
+    else:
+        for number, picture in enumerate(pictures, first):
+            keep(asked.target / f"{number:06d}.png", picture, "png", asked)
+
+
+LOSSLESS = 100
+"""The quality at which WebP changes nothing."""
 
 
 def form_of_grid(target: Path) -> str | None:
