@@ -9,7 +9,17 @@ from torch import Tensor, nn
 
 from models.layers import Residual, folded, grid, padding, residuals, unfolded
 from models.observation import OBSERVATIONS
-from models.posterior import Inference, Posterior, bounded, divergence, drawn, for_draws, log_density, log_normal
+from models.posterior import (
+    Inference,
+    Posterior,
+    bounded,
+    divergence,
+    drawn,
+    for_draws,
+    joined,
+    log_density,
+    log_normal,
+)
 from models.types import Batch, Code, Draws, Needs
 
 
@@ -141,13 +151,17 @@ class Hierarchy(nn.Module):
         """The same from what `observe` gave, so that many codes can be drawn of one picture."""
         output, posteriors = self.descend(noise, seen)
         rate = torch.stack([divergence(posterior).sum(1) for posterior in posteriors], 1)
-        whole = joined(posteriors)
+        whole = joined(posteriors, 1)
         log_ratio = log_normal(drawn(whole, noise)) - log_density(whole, noise)
         return Inference(output, self.log_deviation, rate, log_ratio)
 
     def code(self, x: Batch) -> Code:
         """The code of each picture that stands for its posterior: each layer's mean, those above being at theirs."""
-        return joined(self.descend(self.silence(x), self.observe(x))[1]).mean
+        return self.posterior(x).mean
+
+    def posterior(self, x: Batch) -> Posterior:
+        """q(z | x) of all layers, those above each being at their means."""
+        return joined(self.descend(self.silence(x), self.observe(x))[1], 1)
 
     def reconstruct(self, x: Batch) -> Batch:
         """The expected picture of each picture's code."""
@@ -186,8 +200,3 @@ class Hierarchy(nn.Module):
     def summary(self, seen: Tensor, code: Tensor) -> Posterior:
         """q(z | x) of the vector above all layers, from the coarsest features, for as many draws as there are codes."""
         return bounded(*self.top(seen.flatten(1)).expand(code.shape[0], -1).chunk(2, 1))
-
-
-def joined(posteriors: list[Posterior]) -> Posterior:
-    """All layers' as one."""
-    return Posterior(*(torch.cat(told, 1) for told in zip(*posteriors, strict=True)))

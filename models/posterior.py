@@ -1,5 +1,6 @@
 """What an encoder says of a code, and what one draw of it costs: the words that variational autoencoders share."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,9 @@ from models.types import Batch, Code, Draws
 
 LOG_VARIANCE_BOUND = 8.0
 """Posterior variances stay within exp(+-8): no step can overflow, and no useful posterior is narrower."""
+ACTIVE = 0.01
+"""A number of the code is at work where the variance of its mean over pictures is above this (Burda et al. 2016,
+5.1)."""
 
 
 class Posterior(NamedTuple):
@@ -69,3 +73,22 @@ def log_density(posterior: Posterior, noise: Code) -> Tensor:
 def negative_entropy(posterior: Posterior) -> Tensor:
     """The mean of `log_density` over z, exactly: `b`."""
     return -0.5 * (1 + posterior.log_variance).sum(1)
+
+
+def joined(posteriors: Sequence[Posterior], dim: int) -> Posterior:
+    """Those of several parts of the code (`dim` 1) or of several batches (0) as one."""
+    return Posterior(*(torch.cat(told, dim) for told in zip(*posteriors, strict=True)))
+
+
+def active(posterior: Posterior) -> int:
+    """How many numbers of the code are at work over a set of pictures."""
+    return int((posterior.mean.var(0, correction=0) > ACTIVE).sum())
+
+
+def told_by_each(posterior: Posterior) -> Tensor:
+    """Nats that each number of the code tells of a picture out of a set, `k`: the mean divergence of q(z | x) from the
+    normal that is nearest to the set's whole q(z) in that number. No less than their mutual information; it needs no
+    prior, so it can be told number by number where a flow joins them (Hoffman and Johnson 2016, "ELBO surgery").
+    """
+    spread = posterior.mean.var(0, correction=0) + posterior.log_variance.exp().mean(0)
+    return 0.5 * (spread.log() - posterior.log_variance.mean(0))

@@ -86,18 +86,22 @@ class VAE(nn.Module):
         """What the rate is counted in: each number of the code, or all of them where a flow joins them."""
         return ["all, through the flow"] if self.flow else [str(number) for number in range(self.config.latent)]
 
-    def observe(self, x: Batch) -> Posterior:
+    def posterior(self, x: Batch) -> Posterior:
         """q(z | x) for each picture; the log variance is bounded smoothly."""
         return bounded(*self.encoder(x).chunk(2, dim=1))
 
+    def observe(self, x: Batch) -> Posterior:
+        """What `infer` is to know of each picture: all of it is in its posterior."""
+        return self.posterior(x)
+
     def code(self, x: Batch) -> Code:
         """The code of each picture that stands for its posterior: that of the mean."""
-        mean = self.observe(x).mean
+        mean = self.posterior(x).mean
         return self.flow(mean)[0] if self.flow else mean
 
     def reconstruct(self, x: Batch) -> Batch:
         """The expected picture of each picture's code."""
-        return self.observation.expected(self.decoder(self.observe(x).mean))
+        return self.observation.expected(self.decoder(self.posterior(x).mean))
 
     def decode(self, code: Code) -> Batch:
         """The expected picture of each code, in [0, 1]."""

@@ -15,9 +15,11 @@ from models.evaluation.likeness import Sets, compared
 from models.evaluation.pixels import CHUNK, chunks, contact, whole
 from models.evaluation.protocol import Report, Row, Trial
 from models.inference import Session
+from models.posterior import Posterior, active, joined, told_by_each
 
-ACTIVE = 0.01
-"""A number of the code is at work where its variance over pictures is above this (Burda et al. 2016, 5.1)."""
+NUMBERS = "What each number of the code tells, of the divergence from the normal nearest to all its values"
+LISTED = 256
+"""Codes of so many numbers at most are told of number by number."""
 
 
 @torch.inference_mode()
@@ -26,11 +28,11 @@ def as_sampler(model: Model, session: Session, trial: Trial) -> Report:
     how like real pictures those drawn are, and how near they come to what was learned from. All of seed 0."""
     clean = whole(model, trial.pictures)
     targets, told = targets_of(model, clean)
-    figures, table = bounded(session, targets)
-    more: dict[str, list[Row]] = {}
+    figures, table, posterior = bounded(session, targets)
+    more = {NUMBERS: numbers(posterior)} if figures["latent"] <= LISTED else {}
     if trial.samples:
         rows, found = evidence(model, session, targets, trial)
-        figures, more = figures | found, {"Likelihood by samples of each picture's code": rows}
+        figures, more = figures | found, {"Likelihood by samples of each picture's code": rows} | more
     more |= compared(model, session, Sets.of(model, clean, trial.path))
     sheet = contact(list(inference.decode_codes(session, session.draw(0, 0, 64))), columns=8)
     return Report(table, figures | {"targets": told}, sheet, more)
@@ -46,20 +48,29 @@ def targets_of(model: Model, clean: Tensor) -> tuple[Tensor, str]:
     return (torch.from_numpy(chances) < values).float(), f"black and white, drawn by the grey values with seed {SEED}"
 
 
-def bounded(session: Session, targets: Tensor) -> tuple[dict[str, Any], list[Row]]:
-    """The parts of the negative evidence lower bound, one draw of each picture's code; and what each part of the code
-    costs, and how much of it is at work."""
+def bounded(session: Session, targets: Tensor) -> tuple[dict[str, Any], list[Row], Posterior]:
+    """The parts of the negative evidence lower bound, one draw of each picture's code; what each part of the code
+    costs; and what the encoder says of all pictures."""
     network = session.network
-    distortion, rates, codes = 0.0, torch.zeros(len(network.groups)), []
+    distortion, rates, posteriors = 0.0, torch.zeros(len(network.groups)), []
     for at in chunks(targets):
         x = targets[at : at + CHUNK].to(session.device)
         generator = Generator(x.device).manual_seed(SEED + at)
         inferred = network(x, normal(generator, torch.Size((len(x), network.needs.latent))))
         distortion += float(network.observation.nats(inferred.output, inferred.log_deviation, x).sum()) / len(targets)
         rates += inferred.rate.sum(0).cpu() / len(targets)
-        codes.append(network.code(x).cpu())
-    rate = float(rates.sum())
+        posteriors.append(Posterior(*(told.cpu() for told in network.posterior(x))))
+    rate, posterior = float(rates.sum()), joined(posteriors, 0)
     figures = {"distortion": distortion, "rate": rate, "negative_elbo": distortion + rate}
-    units = {"active_units": int((torch.cat(codes).var(0) > ACTIVE).sum()), "latent": network.needs.latent}
+    units = {"active_units": active(posterior), "latent": network.needs.latent}
     rows = zip(network.groups, rates, strict=True)
-    return figures | units, [{"latents": name, "KL": float(nats)} for name, nats in rows]
+    return figures | units, [{"latents": name, "KL": float(nats)} for name, nats in rows], posterior
+
+
+def numbers(posterior: Posterior) -> list[Row]:
+    """For each number of the code how far its mean moves from picture to picture, and the nats that it tells."""
+    moved, told = posterior.mean.var(0, correction=0), told_by_each(posterior)
+    return [
+        {"number": str(number), "variance of its mean": float(variance), "nats, by itself": float(nats)}
+        for number, (variance, nats) in enumerate(zip(moved, told, strict=True))
+    ]

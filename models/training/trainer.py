@@ -15,7 +15,8 @@ from models import checkpoints, data
 from models.checkpoints import Description
 from models.data import Pictures, Wholes
 from models.inference import chosen_device, has_bfloat16
-from models.objectives import Objective, Parts, at_step, total
+from models.objectives import Elbo, Objective, Parts, at_step, total
+from models.posterior import Posterior, active, joined, told_by_each
 from models.recipes import RECIPES, aimed, asks_of, configured
 from models.training.plan import Plan, agreed, begun, check_crops, identity, settings_for, view_of
 from models.training.state import STATE, differences, laid_out_as, read_state, under, write_state
@@ -122,17 +123,21 @@ class Trainer:
             group["lr"] = rate
 
     @torch.no_grad()
-    def validate(self) -> dict[str, float]:
-        """Parts of the loss of the averaged weights on what is held out, spoilt the same way every time."""
-        network = self.averaged.module.eval()
-        sums: dict[str, float] = {}
-        batches = 0
+    def validate(self) -> dict[str, Any]:
+        """Parts of the loss of the averaged weights on what is held out, spoilt the same way every time; of a code that
+        is drawn also how many of its numbers are at work, and the nats that each tells by itself."""
+        network: Any = self.averaged.module.eval()
+        lost: list[Parts] = []
+        posteriors: list[Posterior] = []
         for number, clean in enumerate(self.view.held_out()):
-            generator = Generator(self.device).manual_seed(number)
-            for name, value in self.lost(self.objective, network, clean.to(self.device), generator).items():
-                sums[name] = sums.get(name, 0.0) + float(value)
-            batches += 1
-        return {name: value / batches for name, value in sums.items()}
+            generator, pixels = Generator(self.device).manual_seed(number), clean.to(self.device)
+            lost.append(self.lost(self.objective, network, pixels, generator))
+            if isinstance(self.objective, Elbo):
+                posteriors.append(
+                    network.posterior(self.recipe.corruption(pixels, generator.manual_seed(number)).pixels)
+                )
+        told = {name: float(torch.stack([parts[name] for parts in lost]).mean()) for name in lost[0]}
+        return told | (at_work(joined(posteriors, 0)) if posteriors else {})
 
     @torch.no_grad()
     def fit_prior(self) -> None:
@@ -206,6 +211,12 @@ class Trainer:
         config = asdict(self.config)
         asks = asks_of(self.recipe, self.network)
         return Description(plan.name, plan.version, plan.recipe, self.recipe.architecture, asks, config, training)
+
+
+def at_work(posterior: Posterior) -> dict[str, Any]:
+    """For the run's log."""
+    nats = [round(float(one), 3) for one in told_by_each(posterior)]
+    return {"active_units": active(posterior), "nats_by_number": nats}
 
 
 def channels_last(network: Any) -> Any:

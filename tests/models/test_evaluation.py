@@ -10,6 +10,7 @@ from models import checkpoints, data, evaluation, inference, training
 from models.catalog import SHIPPED, Catalog
 from models.colour import chroma
 from models.evaluation import cards
+from models.evaluation.drawing import NUMBERS
 from models.inference import Session
 
 
@@ -83,6 +84,14 @@ def test_the_divergence_of_each_dimension_and_the_active_ones_are_told(shelf: Pa
     assert len(report.table) == report.figures["latent"] == 5
     assert sum(float(row["KL"]) for row in report.table) == pytest.approx(report.figures["rate"], rel=1e-3)
     assert 0 <= report.figures["active_units"] <= 5
+
+
+def test_with_a_flow_the_numbers_of_the_code_are_told_of_one_by_one_all_the_same(colours: Path, tmp_path: Path):
+    folder = trained("vae", colours, tmp_path, latent=6, prior="flow", couplings=2, coupling_width=8)
+    report = evaluation.evaluate(folder, colours, device="cpu")
+    assert [row["latents"] for row in report.table] == ["all, through the flow"]
+    assert len(report.more[NUMBERS]) == 6
+    assert all(float(row["nats, by itself"]) > -1e-6 for row in report.more[NUMBERS])
 
 
 def test_only_what_ships_is_under_our_licence(shelf: Path, monkeypatch: pytest.MonkeyPatch):

@@ -336,6 +336,7 @@ def test_the_log_has_what_was_held_out(photographs: Path, tmp_path: Path):
     training.train(plan("vae", photographs, tmp_path), tmp_path / "mine")
     last = json.loads((tmp_path / "state" / "log.jsonl").read_text().splitlines()[-1])
     assert {"step", "held_out_rate", "held_out_distortion"} <= set(last)
+    assert 0 <= last["held_out_active_units"] <= len(last["held_out_nats_by_number"])
 
 
 def test_small_pictures_of_one_size_are_learned_as_they_are(tmp_path: Path):
