@@ -36,6 +36,12 @@ def side(text: str) -> int:
     return int(between(str(positive(text)), 1, 4096))
 
 
+def size(text: str) -> int | tuple[int, int]:
+    """A side in pixels, or WIDTHxHEIGHT, which becomes (height, width)."""
+    first, by, second = text.partition("x")
+    return (side(second), side(first)) if by else side(first)
+
+
 def seed(text: str) -> int:
     """A whole number of 63 bits."""
     if not 0 <= (value := whole(text)) < 2**SEED_BITS:

@@ -293,7 +293,10 @@ class Crops:
         everything = pictures.train + pictures.held_out
         if not train + held_out:
             largest = max(map(short_side, everything))
-            raise DataError(f"crops of {side} px fit into no picture: the largest has {largest} px on its short side")
+            raise DataError(
+                f"crops of {side} px fit into no picture: the largest has {largest} px on its short side; "
+                "ask for smaller ones with --size"
+            )
         if left_out := len(everything) - len(train) - len(held_out):
             print(f"left out {left_out} pictures that are smaller than a crop of {side} px")
         return cls(Pictures(*at_least_one(train, held_out)), side, grey)

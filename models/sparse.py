@@ -72,7 +72,10 @@ class SparseAutoencoder(Autoencoder):
         return self.rebuilt(self.code(x), x)
 
     def forward(self, noisy: Batch, level: Level | None = None) -> Rebuilt:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Code and picture; while training, the price moves towards what holds the target."""
+        """Code and picture; while training, the price moves towards what holds the target. Raises ValueError for a
+        batch of one to be trained on: of one picture nothing can be standardised."""
+        if self.training and len(noisy) < 2:
+            raise ValueError("a sparse code is standardised over the pictures of a batch: it takes 2 or more, not 1")
         code = self.code(noisy)
         if self.training:
             self.adapt(code.detach())

@@ -31,7 +31,7 @@ def problem(response: Any, status: int, slug: str) -> dict[str, Any]:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     body = response.json()
-    assert body["type"] == f"urn:denoir:{slug}"
+    assert body["type"] == f"urn:denoir:{slug}", response.text
     assert body["status"] == status
     assert body["instance"] == response.headers["x-request-id"]
     return body

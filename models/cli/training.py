@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models import checkpoints, training
-from models.arguments import above_zero, count, device, positive, seed, side
+from models.arguments import above_zero, count, device, positive, seed, size
 from models.catalog import SHIPPED, Catalog
 from models.recipes import RECIPES
 
@@ -26,7 +26,12 @@ def add_train(one: argparse.ArgumentParser) -> None:
     one.add_argument("--minutes", type=above_zero, help="stop after so many minutes of training")
     one.add_argument("--batch", type=positive, help="pictures or crops in a step (default: the recipe's)")
     one.add_argument("--rate", type=above_zero, help="learning rate at its highest (default: the recipe's)")
-    one.add_argument("--size", type=side, help="side in pixels that pictures are brought to, or of crops")
+    one.add_argument(
+        "--size",
+        type=size,
+        metavar="SIDE|WxH",
+        help="side in pixels that pictures are brought to, or of crops; for whole pictures also width x height",
+    )
     one.add_argument(
         "--set",
         action="append",

@@ -16,16 +16,19 @@ from models.types import Needs
 SMALL_ENOUGH = 96
 """Pictures that share a size up to this side are learned as they are; larger ones are brought to the recipe's size."""
 
+Size = int | tuple[int, int]
+"""A side, or height and width, in pixels."""
+
 
 @dataclass(frozen=True)
 class Plan:
     """What to train, on what, for how long.
 
     recipe: a row of the table. name, version: of the checkpoint. steps, minutes: the limits, whichever comes first;
-    with minutes alone, steps don't count. size: side of whole pictures or crops, 0 for the recipe's own. config: what
-    differs from the network's defaults. aims: what differs from the recipe's objective. device: `auto`, `cpu`, `cuda`.
-    compile: `auto` compiles where a compiler is at hand. save_every: seconds between saved states. start_from: a
-    checkpoint to begin with. half: store 16-bit weights.
+    with minutes alone, steps don't count. size: side of whole pictures or crops, or (height, width) of whole pictures,
+    0 for the recipe's own. config: what differs from the network's defaults. aims: what differs from the recipe's
+    objective. device: `auto`, `cpu`, `cuda`. compile: `auto` compiles where a compiler is at hand. save_every: seconds
+    between saved states. start_from: a checkpoint to begin with. half: store 16-bit weights.
     """
 
     recipe: str
@@ -35,7 +38,7 @@ class Plan:
     state: Path = Path("training")
     minutes: float = 0.0
     schedule: Schedule = field(default_factory=Schedule)
-    size: int = 0
+    size: Size = 0
     config: dict[str, Any] = field(default_factory=dict)
     aims: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -65,25 +68,38 @@ def identity(plan: Plan, pictures: Pictures, start: Model | None) -> dict[str, A
         "seed": plan.seed,
         "batch": plan.schedule.batch,
         "rate": plan.schedule.rate,
-        "size": crop and (plan.size or crop),  # that of whole pictures is among the network's settings
+        "size": crop and (side_of(plan.size) or crop),  # that of whole pictures is among the network's settings
         "pictures": pictures.fingerprint,
         "aims": plan.aims or None,
         "start_from": f"{start.description.title} ({start.description.sha256[:8]})" if start else None,
     }
 
 
-def view_of(recipe: Recipe, pictures: Pictures, size: int) -> View:
-    """Crops or whole pictures, as the recipe has it."""
+def view_of(recipe: Recipe, pictures: Pictures, size: Size) -> View:
+    """Crops or whole pictures, as the recipe has it. Raises DataError for crops that fit nowhere, ValueError for crops
+    that are no squares."""
     if recipe.framed:
-        side = size or recipe.crop
+        side = side_of(size) or recipe.crop
         return Crops.framed(pictures, side, round(recipe.framed * side))
     if recipe.crop:
-        return Crops.of(pictures, size or recipe.crop, recipe.grey)
+        return Crops.of(pictures, side_of(size) or recipe.crop, recipe.grey)
+    if isinstance(size, tuple):
+        return Wholes.of(pictures, size, recipe.mirrored)
     common = pictures.common_size
     if not size and common and max(common) <= SMALL_ENOUGH:
         return Wholes.of(pictures, common, recipe.mirrored)
     side = size or recipe.size
     return Wholes.of(pictures, (side, side), recipe.mirrored)
+
+
+def side_of(size: Size) -> int:
+    """The side of crops. Raises ValueError."""
+    if isinstance(size, int):
+        return size
+    height, width = size
+    if height != width:
+        raise ValueError(f"this recipe learns from square crops, and {width}x{height} is none; tell --size their side")
+    return height
 
 
 def settings_for(recipe: Recipe, view: View) -> dict[str, Any]:

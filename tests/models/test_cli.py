@@ -378,6 +378,9 @@ def test_one_picture_keeps_what_its_camera_noted_and_takes_the_format_of_its_nam
             "can't start from tiny-vae@1",
         ),
         (["train", "vae", "--data", __file__], "no picture could be read"),
+        (["train", "photo", "--data", SAMPLES, "--size", "32x16"], "square crops, and 32x16 is none"),
+        (["train", "photo", "--data", SAMPLES, "--size", 4096], "smaller ones with --size"),
+        (["train", "sparse", "--data", SAMPLES, "--size", 8, "--batch", 1, "--compile", "off"], "2 or more, not 1"),
         (
             ["denoise", SAMPLES / "book.jpg", "o.xyz", "--model", "tiny-photo"],
             "o.xyz: pictures are written as .png, .jpg",
@@ -418,6 +421,8 @@ def test_what_can_not_be_done_is_told_in_a_sentence(shelf: Path, words: list, sa
         ["train", "vae", "--data", "a", "--device", "meta"],
         ["train", "vae", "--data", "a", "--seed", "-1"],
         ["train", "vae", "--data", "a", "--size", "1000000"],
+        ["train", "vae", "--data", "a", "--size", "16x"],
+        ["train", "vae", "--data", "a", "--size", "16x0"],
         ["sample", "a.png", "--seed", "-1"],
         ["sample", "a.png", "--seed", str(2**63)],
     ],
