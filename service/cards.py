@@ -5,8 +5,13 @@ import asyncio
 from fastapi import APIRouter, Depends, Request, Response
 
 from models import checkpoints
+from models.images import PictureError
 from service import errors, parameters
 from service.pipeline import Parts
+
+HEAVY = 100_000
+"""Bytes from which a contact sheet is one of photographs, and not of small pictures whose every pixel counts."""
+QUALITY = 80
 
 router = APIRouter(prefix="/models/{name}", dependencies=[Depends(parameters.once_each)])
 
@@ -20,11 +25,20 @@ async def card(request: Request, name: str) -> Response:
 @router.get(
     "/sheet",
     response_class=Response,
-    responses=parameters.pictures("the contact sheet", "image/png") | parameters.problems(404),
+    responses=parameters.pictures("the contact sheet", "image/png", "image/webp") | parameters.problems(404),
 )
 async def sheet(request: Request, name: str) -> Response:
-    """What a model makes of pictures, side by side."""
-    return await written(request, name, checkpoints.SHEET, "image/png")
+    """What a model makes of pictures, side by side; a heavy one as WebP for who asks for that."""
+    lies = await written(request, name, checkpoints.SHEET, "image/png")
+    lies.headers["Vary"] = "Accept"
+    if len(lies.body) < HEAVY or parameters.formats_asked(request, None)[:1] != ["webp"]:
+        return lies
+    decoders = request.app.state.parts.decoders
+    try:
+        small = await decoders.write(await decoders.read(bytes(lies.body)), "webp", quality=QUALITY)
+    except PictureError:
+        return lies
+    return Response(small, media_type="image/webp", headers={"Vary": "Accept"})
 
 
 async def written(request: Request, name: str, file: str, media_type: str) -> Response:

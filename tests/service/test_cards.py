@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from answers import encoded
+from answers import decoded, encoded
 from conftest import scene
 from starlette.testclient import TestClient
 
@@ -27,6 +28,23 @@ def test_a_model_has_a_card_and_a_sheet(client: TestClient, evaluated: Path, nam
     sheet = client.get(f"/models/{name}/sheet")
     assert sheet.headers["content-type"] == "image/png"
     assert sheet.content == (evaluated / "sheet.png").read_bytes()
+
+
+@pytest.mark.parametrize(("side", "came"), [(30, "image/png"), (300, "image/webp")])
+def test_a_heavy_sheet_is_light_for_who_asks(client: TestClient, evaluated: Path, side: int, came: str):
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    (evaluated / "sheet.png").write_bytes(lies := encoded(noise))
+    asked, other = (client.get("/models/tiny-vae/sheet", headers={"Accept": one}) for one in ("image/webp", "*/*"))
+    assert other.content == lies
+    assert asked.headers["content-type"] == came
+    assert asked.headers["vary"] == other.headers["vary"] == "Accept"
+    assert len(asked.content) <= len(lies)
+    assert decoded(asked.content).size == (side, side)
+
+
+def test_a_sheet_that_cant_be_read_comes_as_it_lies(client: TestClient, evaluated: Path):
+    (evaluated / "sheet.png").write_bytes(lies := b"no picture" * 20_000)
+    assert client.get("/models/tiny-vae/sheet", headers={"Accept": "image/webp"}).content == lies
 
 
 @pytest.mark.parametrize("what", ["card", "sheet"])
