@@ -243,15 +243,15 @@ def sets_apart(path: Path) -> bool:
     return path.suffix.lower() == ".npz" or (path.is_dir() and any(path.glob("t10k-images*idx3*")))
 
 
-def measured_part(path: Path, transparent: bool = False) -> list[Picture8]:
-    """The test pictures of a set that sets them apart (idx files, .npz); of any other folder or zip, all pictures. As
-    `load` has them."""
+def measured_part(path: Path, transparent: bool = False, learned: bool = False) -> list[Picture8]:
+    """The test pictures of a set that sets them apart (idx files, .npz); of any other folder or zip all pictures, or, if
+    it was `learned` from, those that were held out. As `load` has them."""
     if path.is_dir() and (packed := sorted(path.glob("t10k-images*idx3*"))):
         return list(read_idx(packed[0]))
     if path.suffix.lower() == ".npz":
         return list(arrays_of(path, "test_images")["test_images"])
     pictures = from_files(files_of(path), str(path), transparent)
-    return pictures.train + pictures.held_out
+    return pictures.held_out if learned else pictures.train + pictures.held_out
 
 
 def stacked(pixels: np.ndarray) -> Tensor:

@@ -38,15 +38,17 @@ def evaluate(
 ) -> Report:
     """Measures the checkpoint in `folder` on the test pictures in `path`, and writes its metrics, card and sheet.
 
+    Of a folder or zip that it learned from, told by the name, those pictures are measured on that were held out.
     `limit` takes the first so many pictures alone; `samples` are those of each picture's code that its likelihood is
     estimated with, 0 for none. Raises CheckpointError, DataError.
     """
     checkpoints.metrics(folder)  # what can't be added to is told now and not after the measuring
     model = checkpoints.load(folder)
-    pictures = data.measured_part(path, transparent(model))[: limit or None]
+    learned = model.description.training.get("data") == path.name and not data.sets_apart(path)
+    pictures = data.measured_part(path, transparent(model), learned)[: limit or None]
     session = Session(model.network, inference.chosen_device(device), model.description.title)
     report = protocol_of(model)(model, session, Trial(pictures, path, folder, tile, samples))
-    keep(folder, path.name, len(pictures), report)
+    keep(folder, path.name, len(pictures), report, learned)
     return report
 
 

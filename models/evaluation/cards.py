@@ -9,10 +9,12 @@ from models.catalog import SHIPPED
 from models.evaluation.protocol import Report, Row
 
 
-def keep(folder: Path, name: str, count: int, report: Report) -> None:
-    """Writes what was measured on one set beside what was measured on others, and the card anew."""
+def keep(folder: Path, name: str, count: int, report: Report, held_out: bool = False) -> None:
+    """Writes what was measured on one set beside what was measured on others, and the card anew. held_out: of the set
+    the rest was learned from."""
     metrics = checkpoints.metrics(folder)
     measured = {"pictures": count, "figures": report.figures, "table": report.table}
+    measured |= {"held_out": True} if held_out else {}
     metrics.setdefault("sets", {})[name] = measured | ({"more": report.more} if report.more else {})
     checkpoints.replace_file(folder / checkpoints.METRICS, (json.dumps(rounded(metrics), indent=1) + "\n").encode())
     checkpoints.replace_file(folder / checkpoints.SHEET, images.write(images.Picture.of(report.sheet), "png"))
@@ -47,7 +49,8 @@ def card(folder: Path, metrics: dict[str, Any]) -> str:
         "## Measured\n",
     ]
     for name, measured in metrics.get("sets", {}).items():
-        lines.append(f"### {name}, {measured['pictures']} pictures\n")
+        part = "pictures held out from training" if measured.get("held_out") else "pictures"
+        lines.append(f"### {name}, {measured['pictures']} {part}\n")
         lines.append(f"`denoir evaluate {described.name} --data {name}`\n")
         lines += [f"- {key}: {shown(value)}" for key, value in measured["figures"].items()]
         lines.append("\n" + as_markdown(measured["table"]) + "\n")

@@ -42,12 +42,14 @@ class Sets(NamedTuple):
 
     @classmethod
     def of(cls, model: Model, clean: Tensor, path: Path) -> "Sets":
-        """Test pictures beside as many training pictures; without a test part, every second picture beside the rest."""
+        """Test pictures, `clean`, beside as many training pictures; without a test part, every second picture of the set
+        beside the rest, learned from or not: those held out are too few to tell how like others are to them."""
         known = data.load(path, transparent(model))
         taught = whole(model, known.train)
         if data.sets_apart(path):
             return cls(clean, taught[: len(clean)], taught, clean)
-        return cls(clean[::2], clean[1::2], taught, whole(model, known.held_out))
+        everything, unseen = whole(model, known.train + known.held_out), whole(model, known.held_out)
+        return cls(everything[::2], everything[1::2], taught, unseen)
 
 
 def compared(model: Model, session: Session, sets: Sets) -> dict[str, list[Row]]:

@@ -74,7 +74,7 @@ def test_a_colorizer_is_measured_beside_no_colour_and_the_best_tint(colours: Pat
     scores = {row["colours"]: float(row["chroma RMS"]) for row in report.table}
     assert list(scores) == ["no colour", "best constant tint", "expected colour", "as answered"]
     assert scores["best constant tint"] <= scores["no colour"]
-    true = torch.cat([chroma(data.as_floats(p[None])).flatten(2) for p in data.measured_part(colours)], 2)
+    true = torch.cat([chroma(data.as_floats(p[None])).flatten(2) for p in data.measured_part(colours, learned=True)], 2)
     assert scores["no colour"] == pytest.approx(255 * float((true**2).mean().sqrt()), rel=0.01)
     assert scores["best constant tint"] == pytest.approx(255 * float(true.var(2, correction=0).mean().sqrt()), rel=0.01)
 
@@ -92,6 +92,17 @@ def test_with_a_flow_the_numbers_of_the_code_are_told_of_one_by_one_all_the_same
     assert [row["latents"] for row in report.table] == ["all, through the flow"]
     assert len(report.more[NUMBERS]) == 6
     assert all(float(row["nats, by itself"]) > -1e-6 for row in report.more[NUMBERS])
+
+
+def test_of_pictures_that_it_learned_from_those_held_out_are_measured(colours: Path, shelf: Path, tmp_path: Path):
+    held_out, everything = (len(data.measured_part(colours, learned=learned)) for learned in (True, False))
+    for folder, count in ((trained("dropout", colours, tmp_path), held_out), (shelf / "tiny-vae", everything)):
+        mine = copytree(folder, tmp_path / "copy" / folder.name)
+        evaluation.evaluate(mine, colours, device="cpu")
+        measured = checkpoints.metrics(mine)["sets"][colours.name]
+        assert measured["pictures"] == count
+        assert measured.get("held_out", False) == (count == held_out)
+        assert ("held out from training" in (mine / "README.md").read_text()) == (count == held_out)
 
 
 def test_only_what_ships_is_under_our_licence(shelf: Path, monkeypatch: pytest.MonkeyPatch):

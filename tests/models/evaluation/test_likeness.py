@@ -11,7 +11,7 @@ from models import checkpoints, data, features
 from models.checkpoints import Model
 from models.data import as_floats
 from models.evaluation.likeness import Sets, blurred, compared, flat, noisy, samples
-from models.evaluation.pixels import floats_of_many
+from models.evaluation.pixels import floats_of_many, whole
 from models.inference import Session
 from models.vae import VAEConfig
 
@@ -49,11 +49,12 @@ def test_test_pictures_are_held_against_as_many_training_pictures(model: Model, 
 
 
 def test_without_a_test_part_every_second_picture_is_held_against_the_rest(model: Model, photographs: Path):
-    clean = torch.arange(3, dtype=torch.uint8).view(3, 1, 1, 1).expand(3, 1, 28, 28)
-    sets = Sets.of(model, clean, photographs)
-    assert torch.equal(sets.real, clean[::2])
-    assert torch.equal(sets.others, clean[1::2])
-    assert len(sets.taught) + len(sets.unseen) == 3
+    known = data.load(photographs)
+    sets = Sets.of(model, torch.zeros(1, 1, 28, 28, dtype=torch.uint8), photographs)
+    everything = whole(model, known.train + known.held_out)
+    assert torch.equal(sets.real, everything[::2])
+    assert torch.equal(sets.others, everything[1::2])
+    assert (len(sets.taught), len(sets.unseen)) == (len(known.train), len(known.held_out))
 
 
 def test_real_pictures_are_more_like_than_noisy_ones_and_those_of_an_untaught_model(model: Model, pictures: Path):
