@@ -244,8 +244,8 @@ def sets_apart(path: Path) -> bool:
 
 
 def measured_part(path: Path, transparent: bool = False, learned: bool = False) -> list[Picture8]:
-    """The test pictures of a set that sets them apart (idx files, .npz); of any other folder or zip all pictures, or, if
-    it was `learned` from, those that were held out. As `load` has them."""
+    """The test pictures of a set that sets them apart (idx files, .npz); of any other folder or zip all pictures, or
+    those that were held out if it was `learned` from. As `load` has them."""
     if path.is_dir() and (packed := sorted(path.glob("t10k-images*idx3*"))):
         return list(read_idx(packed[0]))
     if path.suffix.lower() == ".npz":

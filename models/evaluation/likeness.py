@@ -42,8 +42,8 @@ class Sets(NamedTuple):
 
     @classmethod
     def of(cls, model: Model, clean: Tensor, path: Path) -> "Sets":
-        """Test pictures, `clean`, beside as many training pictures; without a test part, every second picture of the set
-        beside the rest, learned from or not: those held out are too few to tell how like others are to them."""
+        """Test pictures, `clean`, beside as many training pictures; without a test part, every second picture of the
+        set beside the rest, learned from or not: those held out are too few to tell how like others are to them."""
         known = data.load(path, transparent(model))
         taught = whole(model, known.train)
         if data.sets_apart(path):
