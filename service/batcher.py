@@ -344,27 +344,39 @@ class Batcher:
         return batch
 
     async def run_batch(self, batch: list[Ask]) -> None:
-        """Runs a batch in the device's thread and answers each ask; if it fails, each is told."""
+        """Runs a batch in the device's thread and answers each ask."""
         kind, cost, payloads = batch[0].kind, sum(ask.cost for ask in batch), [ask.payload for ask in batch]
         self.running, began = self.predicted(kind, cost), time.monotonic()
         try:
             loop = asyncio.get_running_loop()
-            results = await loop.run_in_executor(self.thread, self.run, kind, payloads)
-            answers = list(zip(batch, results, strict=True))
+            results = await loop.run_in_executor(self.thread, spared, self.run, kind, payloads)
         except asyncio.CancelledError:
             for ask in batch:
                 ask.answer.cancel()
             raise
-        except Exception as error:  # whatever the model raises belongs to those who asked, not to the queue
-            answers, took = [(ask, error) for ask in batch], 0.0
-        else:
-            took = time.monotonic() - began
-            # What nobody waited behind may not have filled its batch: it tells how fast the device is at least.
-            if self.heap or took < self.running:
-                self.learn(kind, cost, took)
+        took = time.monotonic() - began
+        failed = any(isinstance(result, Exception) for result in results)
+        # What nobody waited behind may not have filled its batch: it tells how fast the device is at least. What
+        # failed tells nothing.
+        if not failed and (self.heap or took < self.running):
+            self.learn(kind, cost, took)
         self.running = 0.0
-        for ask, result in answers:
+        for ask, result in zip(batch, results, strict=True):
             ask.tell(result, began - ask.asked, took * ask.cost / cost)
+
+
+def spared(run: Run, kind: Hashable, payloads: list[Any]) -> list[Any]:
+    """The results of a batch. If it fails, each piece is run alone, so that what is wrong with one harms no other;
+    whatever the model raises then belongs to who asked, not to the queue."""
+    try:
+        results = run(kind, payloads)
+        if len(results) != len(payloads):
+            raise RuntimeError("as many results as payloads were asked for")
+        return results
+    except Exception as error:
+        if len(payloads) == 1:
+            return [error]
+    return [result for payload in payloads for result in spared(run, kind, [payload])]
 
 
 def served(left: list[float], level: float) -> float:

@@ -96,20 +96,20 @@ def test_a_thumbnail_does_not_wait_for_a_scan_to_end():
     assert batches.index([99]) <= 2
 
 
-def test_a_batch_that_fails_tells_each_of_its_asks_and_no_other():
+def test_of_a_batch_that_fails_only_what_made_it_fail_is_told_so():
     async def test(batcher: Batcher, device: Device) -> None:
         held = await hold(batcher, device)
-        async with batcher.admit("a", 3) as job:
-            bad, beside, apart = job.ask("a", 1, "bad"), job.ask("a", 1, 1), job.ask("b", 1, 5)
+        async with batcher.admit("a", 4) as job:
+            before, bad, after = (job.ask("a", 1, payload) for payload in (1, "bad", 2))
+            apart = job.ask("b", 1, 5)
             device.free.set()
-            for answer in (bad, beside):
-                with pytest.raises(RuntimeError, match="the model failed"):
-                    await answer
-            assert (await apart).result == 10
+            with pytest.raises(RuntimeError, match="the model failed"):
+                await bad
+            assert [(await answer).result for answer in (before, after, apart)] == [2, 4, 10]
         await held
         assert batcher.rates["a"].cost == batcher.guess / 1000, "how fast it fails tells nothing of its speed"
 
-    served(test)
+    assert served(test).batches[1:] == [[1, "bad", 2], [1], ["bad"], [2], [5]]
 
 
 def test_a_piece_that_goes_wrong_harms_none_that_shares_its_batch():
