@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query, Request
 from pydantic import BaseModel
 
+from models.denoisers import WHITE_FROM
 from models.images import FORMATS, WRITTEN
 from service import errors, guards
 from service.guards import MAX_FIELD_BYTES, MAX_FIELDS
@@ -19,6 +20,15 @@ COUNTED = {"n", "steps"}
 
 
 ModelName = Annotated[str, Query(min_length=1, max_length=10_000, description="name or name@version, see /models")]
+DenoiserName = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=10_000,
+        description="name or name@version, see /models; left out, `photo` where `sigma` is told or white noise of "
+        f"{WHITE_FROM:g} or more is found, else `photo-real`",
+    ),
+]
 Sigma = Annotated[
     float | None,
     Query(ge=0, le=100, allow_inf_nan=False, description="noise level in 8-bit grey levels; left out, it is estimated"),

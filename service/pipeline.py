@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from models import images, inference, noise, restore
+from models import denoisers, images, inference, noise, restore
 from models.images import FORMATS, Picture
 from service import errors, metrics, telemetry
 from service.batcher import Batcher, Done, Job, Late, Overloaded
@@ -107,9 +107,11 @@ async def denoise(
     formats: list[str],
     progress: Progress = lambda done, tiles: None,
     strength: float = 1.0,
+    suiting: bool = False,
     **options: int,
 ) -> Answer:
-    """A picture's bytes -> the clean picture's, same size. `sigma` in 8-bit grey levels; None estimates it.
+    """A picture's bytes -> the clean picture's, same size. `sigma` in 8-bit grey levels; None estimates it. `suiting`:
+    by another model than the one given, where that suits the noise found better.
 
     `formats`: what may be answered, the best first; none asks for the format that came in. `strength`: 0 to 1, how much
     of the change is made. `options`: `quality` and `effort` of the file. Raises PictureError, WrongSize, Problem.
@@ -121,6 +123,7 @@ async def denoise(
         if loaded.needs.level:
             sigma = await asyncio.to_thread(noise.estimate, picture.pixels, picture.alpha) if sigma is None else sigma
             told["Denoir-Sigma"] = f"{sigma:.2f}"
+            loaded = await suited(parts, sigma) if suiting else loaded
         timing.add("decode", time.monotonic() - began)
         pixels = await restored(
             job, loaded, picture.pixels, sigma or 0.0, timing, progress, alpha=picture.alpha, strength=strength
@@ -130,6 +133,13 @@ async def denoise(
         data = await encoded(parts, replace(picture, pixels=pixels), written, **options)
     timing.add("encode", time.monotonic() - began)
     return Answer(data, FORMATS[written].media_type, timing.told(loaded) | told)
+
+
+async def suited(parts: Parts, found: float) -> Loaded:
+    """The denoiser for a picture in which so much noise was found, noted for the log."""
+    described = denoisers.suited(parts.engine.catalog, found).description
+    telemetry.note(model=described.title)
+    return await parts.models.find(described.title)
 
 
 async def opened(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from models import checkpoints
+from models import checkpoints, denoisers
 from service import album, bodies, errors, latent, parameters, pipeline, progress, telemetry
 from service.answers import answered
 from service.engine import Loaded
@@ -35,7 +35,7 @@ PartsHere = Annotated[Parts, Depends(parts_of)]
 async def denoise(
     request: Request,
     parts: PartsHere,
-    model: parameters.ModelName = "photo",
+    model: parameters.DenoiserName = None,
     sigma: parameters.Sigma = None,
     strength: parameters.Strength = 1.0,
     format: parameters.FormatName = None,
@@ -47,12 +47,15 @@ async def denoise(
     Asked for as `multipart/mixed`, the answer tells how far it is: parts of JSON, `{"done": 3, "tiles": 24}`, and last
     the picture, or the problem that kept it from being made.
     """
-    loaded = await able(parts, model, "denoise")
+    loaded = await able(parts, model or denoisers.WHITE, "denoise")
+    suiting = model is None and sigma is None
     formats = parameters.formats_asked(request, format)
     options = parameters.options_asked(quality, effort)
     body = await bodies.picture_of(request)
     return await progress.answered(
-        request, parts, lambda told: pipeline.denoise(parts, loaded, body, sigma, formats, told, strength, **options)
+        request,
+        parts,
+        lambda told: pipeline.denoise(parts, loaded, body, sigma, formats, told, strength, suiting, **options),
     )
 
 

@@ -8,24 +8,27 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from models import checkpoints, images, inference, letterbox, noise
+from models import checkpoints, denoisers, images, inference, letterbox, noise
 from models.arguments import device, level, positive, share
+from models.catalog import SHIPPED, Catalog, Entry
 from models.cli.comparison import side_by_side
 from models.cli.mistakes import told
 from models.cli.places import Errand, apart, format_named, read, targets, writing
 from models.cli.shelf import able, session_of
 from models.cli.writing import add_written, written
+from models.denoisers import CAMERA, WHITE, WHITE_FROM
 from models.images import ANSWERED, WRITTEN, Picture, PictureError
 from models.inference import Session
 
 
-def add_pictures(one: argparse.ArgumentParser, model: str) -> None:
-    """What every verb takes that makes pictures of pictures; `model` is the one asked unless another is named."""
+def add_pictures(one: argparse.ArgumentParser, model: str | None, otherwise: str = "") -> None:
+    """What every verb takes that makes pictures of pictures; `model` is the one asked unless another is named, or
+    `otherwise` says which."""
     one.add_argument("source", type=Path, metavar="IN", help="a picture, a folder of pictures, or - for standard input")
     one.add_argument(
         "target", type=Path, metavar="OUT", help="a file, a folder for the answers, or - for standard output"
     )
-    one.add_argument("--model", default=model, help=f"one that `denoir models` lists (default: {model})")
+    one.add_argument("--model", default=model, help=f"one that `denoir models` lists (default: {model or otherwise})")
     one.add_argument(
         "--format",
         choices=sorted(WRITTEN),
@@ -44,7 +47,11 @@ def add_pictures(one: argparse.ArgumentParser, model: str) -> None:
 
 
 def add_denoise(one: argparse.ArgumentParser) -> None:
-    add_pictures(one, "photo")
+    add_pictures(
+        one,
+        None,
+        f"{WHITE} where --sigma is told or white noise of {WHITE_FROM:g} or more is found, else {CAMERA}",
+    )
     one.add_argument(
         "--sigma", type=level, help="noise level in 8-bit grey levels, 0 to 100 (default: estimated from each picture)"
     )
@@ -56,7 +63,9 @@ def add_denoise(one: argparse.ArgumentParser) -> None:
 
 def denoise(asked: argparse.Namespace) -> int:
     """Take the noise out of a picture, or of all pictures in a folder."""
-    return each_picture(asked, "denoise", cleaned)
+    answer = suited if asked.model is None and asked.sigma is None else cleaned
+    asked.model = WHITE if asked.model is None else asked.model
+    return each_picture(asked, "denoise", answer)
 
 
 def reconstruct(asked: argparse.Namespace) -> int:
@@ -73,22 +82,36 @@ def colorize(asked: argparse.Namespace) -> int:
     return each_picture(asked, "colorize", coloured)
 
 
-Answer = Callable[[Session, Picture, argparse.Namespace], Picture]
-"""(session, a picture, what was asked) -> the answer, for which the picture's own pixels may be used."""
+class Sessions:
+    """Models that can do one task, made ready when they are first asked."""
+
+    def __init__(self, asked: argparse.Namespace, task: str):
+        self.asked, self.task = asked, task
+        self.named = able(asked, task)
+        self.ready: dict[Path, Session] = {}
+
+    def of(self, entry: Entry) -> Session:
+        """Raises CheckpointError."""
+        if entry.folder not in self.ready:
+            if self.asked.graphs and inference.chosen_device(self.asked.device).type == "cpu":
+                inference.draw_apart(entry.folder, (self.task,), self.asked.graphs)
+            self.ready[entry.folder] = session_of(checkpoints.load(entry.folder), self.asked)
+        return self.ready[entry.folder]
+
+
+Answer = Callable[[Sessions, Picture, argparse.Namespace], Picture]
+"""(models, a picture, what was asked) -> the answer, for which the picture's own pixels may be used."""
 
 
 def each_picture(asked: argparse.Namespace, ask: str, answer: Answer) -> int:
     """Answers each picture of IN in its place in OUT, past those that can't be done, which are listed at the end."""
-    entry = able(asked, ask)
+    sessions = Sessions(asked, ask)
     errands = errands_of(asked)
     if not errands:
         return 0
-    if asked.graphs and inference.chosen_device(asked.device).type == "cpu":
-        inference.draw_apart(entry.folder, (ask,), asked.graphs)
-    session = session_of(checkpoints.load(entry.folder), asked)
     failed: list[str] = []
     try:
-        run_errands(errands, failed, lambda errand: answered(session, errand, answer, asked))
+        run_errands(errands, failed, lambda errand: answered(sessions, errand, answer, asked))
     finally:  # interrupted too
         if failed and len(errands) > 1:
             print(f"{len(failed)} of {len(errands)} pictures could not be done:", file=sys.stderr)
@@ -133,11 +156,11 @@ def pace(megapixels: float, seconds: float, failed: int) -> str:
     return ", ".join(word for word in (speed, f"{failed} failed" if failed else "") if word)
 
 
-def answered(session: Session, errand: Errand, answer: Answer, asked: argparse.Namespace) -> float:
+def answered(sessions: Sessions, errand: Errand, answer: Answer, asked: argparse.Namespace) -> float:
     """Writes the answer to one picture, with what the camera noted of it; returns its megapixels."""
     picture, notes = opened(read(errand.source))
     before = replace(picture, pixels=picture.pixels.copy()) if asked.compare else None
-    picture = answer(session, picture, asked)
+    picture = answer(sessions, picture, asked)
     form = asked.format or format_named(errand.target) or ANSWERED[picture.format]
     with writing(errand.target) as stream:
         images.save(picture, form, stream, metadata=notes, **written(asked))
@@ -157,11 +180,23 @@ UNFIT = (PictureError, inference.WrongSize, letterbox.CannotFit, inference.NotFi
 """What can be wrong with one picture and not with the next."""
 
 
-def cleaned(session: Session, picture: Picture, asked: argparse.Namespace) -> Picture:
+def cleaned(sessions: Sessions, picture: Picture, asked: argparse.Namespace) -> Picture:
+    """One picture, cleaned by the model that was named."""
+    session, sigma = sessions.of(sessions.named), asked.sigma
+    if session.needs.level and sigma is None:
+        sigma = noise.estimate(picture.pixels, picture.alpha)
+    return restored(session, picture, sigma or 0.0, asked)
+
+
+def suited(sessions: Sessions, picture: Picture, asked: argparse.Namespace) -> Picture:
+    """One picture, cleaned by the model that suits its noise."""
+    found = noise.estimate(picture.pixels, picture.alpha)
+    entry = denoisers.suited(Catalog.of(SHIPPED, asked.shelf), found)
+    return restored(sessions.of(entry), picture, found, asked)
+
+
+def restored(session: Session, picture: Picture, sigma: float, asked: argparse.Namespace) -> Picture:
     """One picture, cleaned where it stands."""
-    sigma = 0.0
-    if session.needs.level:
-        sigma = noise.estimate(picture.pixels, picture.alpha) if asked.sigma is None else asked.sigma
     with progress_bar(picture) as bar:
         pixels = inference.restored(
             session,
@@ -191,12 +226,14 @@ MOMENT = 2.0
 """Seconds."""
 
 
-def rebuilt(session: Session, picture: Picture, asked: argparse.Namespace) -> Picture:
+def rebuilt(sessions: Sessions, picture: Picture, asked: argparse.Namespace) -> Picture:
     """One picture, rebuilt from its code."""
+    session = sessions.of(sessions.named)
     pixels, _ = inference.reconstructed(session, picture.seen(session.needs.channels))
     return picture.repainted(Picture.of(pixels))
 
 
-def coloured(session: Session, picture: Picture, asked: argparse.Namespace) -> Picture:
+def coloured(sessions: Sessions, picture: Picture, asked: argparse.Namespace) -> Picture:
     """One picture in colour, transparent where it was."""
+    session = sessions.of(sessions.named)
     return picture.repainted(Picture(inference.colorized(session, picture.pixels), picture.alpha))

@@ -1,16 +1,21 @@
 """Pictures of every size and kind through `POST /denoise`, on a small untrained model."""
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 from answers import problem
+from conftest import stocked
 from files import SRGB, encoded, heic, laid_tiff, noise, png16, scene, tiff
 from PIL import Image
 from starlette.testclient import TestClient
 
 from models import images
 from models.images import ACCEPTED, FORMATS, WRITTEN, Picture
+from models.unet import UNetConfig
+
+from .conftest import asked
 
 KINDS = list(product((1, 3), (False, True), (np.uint8, np.uint16)))
 """Channels, whether there is alpha, and depth."""
@@ -166,3 +171,20 @@ def test_quality_and_effort_can_be_asked_for(client: TestClient):
     for wrong in ({"quality": 0}, {"quality": 101}, {"effort": -1}, {"effort": 10}, {"effort": "much"}):
         response = denoise(client, data, **wrong)
         problem(response, 422, "invalid-parameter")
+
+
+def test_where_no_model_is_named_the_noise_that_is_found_chooses(tmp_path: Path):
+    config = UNetConfig(widths=(4, 8), blocks=1)
+    loud = images.write(Picture(noise(64, 64, 3) // 3 + np.uint8(80)), "png")
+    calm = images.write(Picture(np.full((64, 64, 3), 120, np.uint8)), "png")
+    with asked(stocked(tmp_path, dict.fromkeys(("photo", "photo-real"), ("photo", config)))) as client:
+        for query, data, model in (
+            ({}, loud, "photo@1"),
+            ({}, calm, "photo-real@1"),
+            ({"sigma": 1}, calm, "photo@1"),
+            ({"model": "photo-real"}, loud, "photo-real@1"),
+            ({"model": "photo"}, calm, "photo@1"),
+        ):
+            response = client.post("/denoise", params=query, content=data)
+            assert response.status_code == 200, response.text
+            assert response.headers["Denoir-Model"] == model
