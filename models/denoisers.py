@@ -1,8 +1,8 @@
 """Which denoiser of photographs is asked where none is named: told by the level of white noise found in the picture.
 
 What a camera develops and compresses has next to no noise in its finest detail, which is where white noise is measured.
-On 17 photographs that were held out white noise of 4 grey levels was found at 3.8 to 4.1, a camera's noise of up to 41 at
-3.2 or less and mostly under a half; docs/photo.md has what each of the two makes of such pictures.
+On 17 photographs that were held out white noise of 4 grey levels was found at 3.8 to 4.1, a camera's noise of up to 41
+at 3.2 or less and mostly under a half; docs/photo.md has what each of the two makes of such pictures.
 """
 
 from models.catalog import Catalog, Entry, UnknownModel
