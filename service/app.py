@@ -102,7 +102,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(CORSMiddleware, allow_origins=settings.origins, **CROSS_ORIGIN)
     routers = (router, cards.router, health, page.router)
     routes = frozenset(getattr(route, "path", "") for one in routers for route in one.routes)
+    app.add_middleware(guards.Plainly)
     app.add_middleware(guards.RequestIds, routes=routes)
+    app.add_middleware(guards.Drain)
     return app
 
 

@@ -14,8 +14,8 @@ from service import errors
 from service.guards import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES, MAX_PART_HEAD
 
 Asked = TypeVar("Asked", bound=BaseModel)
-MAX_JSON = 8 * 2**20
-"""Bytes: room for 64 codes of 5,000 numbers each."""
+MOST_ERRORS = 20
+"""That are told of one body."""
 
 
 class Form(MultiPartParser):
@@ -24,6 +24,10 @@ class Form(MultiPartParser):
 
     spool_max_size = 0  # never to a disk
     head = 0
+    ended = False
+
+    def on_end(self) -> None:
+        self.ended = True
 
     def on_part_begin(self) -> None:
         super().on_part_begin()
@@ -62,11 +66,13 @@ async def files_of(request: Request, *names: str) -> list[bytes]:
         raise errors.not_a_form(list(names))
     limits = {"max_files": MAX_FILES, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
     try:
-        form = await Form(without_charset(request.headers), request.stream(), **limits).parse()
+        parser = Form(without_charset(request.headers), request.stream(), **limits)
+        form = await parser.parse()
     except MultiPartException as error:
-        detail = "the form can't be read: it is broken, or has too many parts"
-        raise errors.Problem(400, "broken-multipart", detail) from error
+        raise errors.broken_form("it is broken, or has too many parts") from error
     try:
+        if not parser.ended:
+            raise errors.broken_form("its last boundary is missing")
         return [await one_file(name, form.getlist(name)) for name in names]
     finally:
         await form.close()
@@ -94,13 +100,23 @@ async def one_file(name: str, fields: list[UploadFile | str]) -> bytes:
 
 async def json_of(request: Request, kind: type[Asked]) -> Asked:
     """The body as JSON of that kind, whatever type it is said to be of. Raises Problem, RequestValidationError."""
-    body = await request.body()
-    if len(body) > MAX_JSON:
-        raise errors.upload_too_large(MAX_JSON)
+    body = await body_of(request, request.app.state.settings.max_json)
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
+        if error.error_count() > MOST_ERRORS:
+            raise errors.invalid("body", f"{error.error_count()} fields are not what they should be") from error
         raise told(error.errors(include_url=False, include_context=False, include_input=False)) from error
+
+
+async def body_of(request: Request, limit: int) -> bytes:
+    """The whole body, which is not read beyond the limit. Raises Problem."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit:
+            raise errors.upload_too_large(limit)
+    return bytes(body)
 
 
 def told(found: Sequence[Any]) -> Exception:

@@ -26,6 +26,8 @@ from service import metrics, telemetry
 
 log = logging.getLogger("denoir")
 
+MEDIA_TYPE = "application/problem+json"
+
 
 class Problem(Exception):
     """An error to be told to the client: status, slug, a sentence, and what else helps."""
@@ -47,6 +49,10 @@ def too_many(parameter: str, limit: int) -> Problem:
 
 def wrong_code(detail: str, latent: int) -> Problem:
     return Problem(422, "wrong-code", detail, latent=latent)
+
+
+def broken_form(why: str) -> Problem:
+    return Problem(400, "broken-multipart", f"the form can't be read: {why}")
 
 
 def broken_json() -> Problem:
@@ -183,7 +189,7 @@ def of_validation(error: RequestValidationError) -> Problem:
 
 def of_http(error: HTTPException) -> Problem:
     phrase = HTTPStatus(error.status_code).phrase
-    slug = phrase.lower().replace(" ", "-")
+    slug = phrase.lower().replace(" ", "-").removeprefix("requested-")  # as Python called 416 before 3.13
     return Problem(error.status_code, slug, str(error.detail or phrase), dict(error.headers or {}))
 
 
@@ -226,7 +232,7 @@ def told(problem: Problem, request_id: str) -> JSONResponse:
         "instance": request_id,
         **problem.members,
     }
-    return JSONResponse(body, problem.status, problem.headers, media_type="application/problem+json")
+    return JSONResponse(body, problem.status, problem.headers, media_type=MEDIA_TYPE)
 
 
 def answer_all(app: FastAPI) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount
 
@@ -25,8 +26,8 @@ log = logging.getLogger("denoir")
 
 OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 DRAINED, DRAIN_SECONDS = 7 * 2**20, 2.0
-"""How much of a refused body is read and thrown away, so that the client gets to see the answer: 8 MiB, less what the
-server may have read ahead."""
+"""How much of a body that is still coming is read and thrown away when its request has been answered: 8 MiB, less what
+the server may have read ahead."""
 
 MAX_FILES, MAX_FIELDS, MAX_FIELD_BYTES, MAX_PART_HEAD = 4, 8, 64 * 1024, 4096
 """What a form may have; the bytes of a field, and of a part's head."""
@@ -43,19 +44,49 @@ SECURITY = {
 }
 
 
+class Plainly:
+    """Tells as a problem what a library has refused in words of its own: a range of a file, a page of another site."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        retold = False
+
+        async def send_told(message: Message) -> None:
+            nonlocal retold
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                headers = MutableHeaders(scope=message)
+                if retold := headers.get("content-type") != errors.MEDIA_TYPE:
+                    kept = {name: value for name, value in headers.items() if not name.startswith("content-")}
+                    problem = errors.of_http(HTTPException(message["status"], headers=kept))
+                    await errors.told(problem, scope["request_id"])(scope, receive, send)
+            if not retold:
+                await send(message)
+
+        await self.app(scope, receive, send_told)
+
+
+Traced = Callable[[int, Mapping[str, Any], Mapping[str, str]], None]
+
+
 class RequestIds:
     """Gives every request an id (the client's own where it is well formed) and a line in the log, and every answer the
     security headers.
 
     routes: paths that the application takes as they stand; a request that is refused on the way to one of them is
-    counted there.
+    counted there. traced: told of each request when it has ended: since when, in nanoseconds, what is known of it, and
+    its headers.
 
     Being outermost, it also answers for what nobody foresaw: 500 with the id, under which the log has the trace. And
     for what is cut off because the service ends: 503.
     """
 
-    def __init__(self, app: ASGIApp, routes: frozenset[str] = frozenset()):
-        self.app, self.routes = app, routes
+    def __init__(self, app: ASGIApp, routes: frozenset[str] = frozenset(), traced: Traced = lambda *known: None):
+        self.app, self.routes, self.traced = app, routes, traced
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -89,7 +120,7 @@ class RequestIds:
         finally:
             if problem and not status:
                 await errors.told(problem, scope["request_id"])(scope, receive, send_with_headers)
-            record.end(status, self.route_of(scope))
+            self.traced(record.since, record.end(status, self.route_of(scope)), Headers(scope=scope))
 
     def route_of(self, scope: Scope) -> str:
         """The route that took a request, as the application writes it; never a path that only a client writes."""
@@ -191,9 +222,6 @@ class BodyLimit:
             return await self.app(scope, receive, send)
         declared = Headers(scope=scope).get("content-length", "0")
         if problem := self.problem(int(declared) if declared.isdecimal() else 0, 0):
-            # A client that waits to be told to go on has sent nothing that could be thrown away.
-            if "100-continue" not in Headers(scope=scope).get("expect", "").lower():
-                await thrown_away(receive)
             return await errors.told(problem, scope.get("request_id", ""))(scope, receive, send)
         arrived = 0
 
@@ -202,8 +230,6 @@ class BodyLimit:
             message = await receive()
             size = len(message.get("body", b""))
             if problem := self.problem(arrived + size, arrived):
-                if message.get("more_body"):
-                    await thrown_away(receive)
                 raise problem
             arrived += size
             self.under_way += size
@@ -224,9 +250,38 @@ class BodyLimit:
         return None
 
 
+class Drain:
+    """Hears out, for a little while, a client that is answered while it is still sending: as soon as an answer has
+    ended the connection may be closed, and who sends on gets a reset instead of the answer."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        # A client that waits to be told to go on has sent nothing that could be thrown away.
+        awaited = "100-continue" not in Headers(scope=scope).get("expect", "").lower()
+
+        async def receive_noted() -> Message:
+            nonlocal awaited
+            message = await receive()
+            awaited = bool(message.get("more_body"))
+            return message
+
+        async def send_before_it_ends(message: Message) -> None:
+            if awaited and message["type"] == "http.response.body" and not message.get("more_body"):
+                await send({**message, "more_body": True})
+                await thrown_away(receive)
+                message = {"type": "http.response.body"}
+            await send(message)
+
+        await self.app(scope, receive_noted, send_before_it_ends)
+
+
 async def thrown_away(receive: Receive) -> None:
-    """Reads on for a little while. An answer before that might not be seen: the server closes the connection with it,
-    and a client that is still sending gets a reset."""
+    """Reads on, up to a bound of bytes and of seconds."""
     drained = 0
     try:
         async with asyncio.timeout(DRAIN_SECONDS):

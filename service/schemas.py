@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validat
 from models.checkpoints import Description
 from models.letterbox import Placement
 from models.types import Needs
+from service.settings import MOST_SAMPLES
 
 Size = Annotated[
     tuple[int, int], WithJsonSchema({"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2})
@@ -71,7 +72,7 @@ class DecodeAsk(BaseModel):
 
     model: str = Field("digits-vae", min_length=1, max_length=10_000, description="name or name@version, see /models")
     code: Code = Field(default_factory=list, description="for one picture; as many numbers as the model's `latent`")
-    codes: Annotated[list[Code], Field(min_length=1, fail_fast=True)] = Field(
+    codes: Annotated[list[Code], Field(min_length=1, max_length=MOST_SAMPLES, fail_fast=True)] = Field(
         default_factory=list, description="for several pictures, as many as the service gives in one answer"
     )
     format: Literal["png", "webp", "zip"] = Field(

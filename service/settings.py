@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
+MOST_SAMPLES = 1024
 ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+")
 
 
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
     tile: int = Field(512, ge=128, le=4096, description="longest side of a tile in pixels, halo included")
     batch_pixels: int = Field(0, ge=0, description="pixels in a batch; 0 for one tile on a CPU, sixteen on a GPU")
     max_upload: int = Field(64 * MIB, ge=1024, description="bytes of a request body")
+    max_json: int = Field(MIB, ge=1024, description="bytes of a body of JSON, which is read at one go")
     max_bodies: int = Field(1024 * MIB, ge=1024, description="bytes of all request bodies under way, together")
     max_pixels: int = Field(50_000_000, ge=1, description="pixels of a picture")
     max_pictures: int = Field(2048 * MIB, ge=1, description="bytes of all pictures under way; one alone may have more")
@@ -66,7 +68,7 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(None, description="file of such keys, one a line")
     key_rate: int = Field(0, ge=0, description="requests a minute of one key before 429; 0 for any number")
     origins: Annotated[tuple[str, ...], NoDecode] = Field((), description="other sites whose pages may ask")
-    max_samples: int = Field(64, ge=1, le=1024, description="pictures in one answer of /sample")
+    max_samples: int = Field(64, ge=1, le=MOST_SAMPLES, description="pictures in one answer of /sample")
 
     @field_validator("models", "cache")
     @classmethod

@@ -83,7 +83,7 @@ class Listening:
         self.duty, self.release = guards.Duty(ready=True), threading.Event()
         app = counting(self.duty, self.release)
         self.body_limit = guards.BodyLimit(app, settings.max_upload, settings.max_bodies, backlog=lambda: 7.0)
-        guarded = guards.RequestIds(guards.Attendance(self.body_limit, self.duty))
+        guarded = guards.Drain(guards.RequestIds(guards.Attendance(self.body_limit, self.duty)))
         self.server = Server(around(guarded), self.duty, settings)
 
     @property

@@ -69,6 +69,32 @@ def test_a_client_that_sends_all_of_a_body_over_the_limit_sees_the_413(serve: Se
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("path", [b"/nowhere", b"/large", b"/early"])
+@pytest.mark.parametrize("framing", [b"Content-Length: %d\r\n" % (5 * 2**20), b"Transfer-Encoding: chunked\r\n"])
+def test_a_client_that_is_answered_while_it_sends_sees_the_answer(serve: Serve, path: bytes, framing: bytes):
+    """Also where the connection ends with it, and nobody has looked at the body: 404, 405, 200."""
+    with serve().connected() as client:
+        client.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" % path + framing + b"\r\n")
+        for _ in range(5):
+            client.sendall(bytes(2**20) if b"Length" in framing else CHUNK * 16)
+        client.sendall(b"" if b"Length" in framing else b"0\r\n\r\n")
+        assert answered(client).status == {b"/nowhere": 404, b"/large": 405, b"/early": 200}[path]
+        assert client.recv(1) == b"", "the connection ends in good order"
+
+
+def test_of_a_body_that_nobody_wants_no_more_is_taken_than_8_mib(serve: Serve):
+    counted = []
+
+    def around(app: Any) -> Counted:
+        counted.append(Counted(app))
+        return counted[0]
+
+    with serve(around).connected() as client:
+        client.sendall(CHUNKED.replace(b"/count", b"/nowhere").replace(b"Host", b"Connection: close\r\nHost"))
+        stubborn(client, CHUNK, 40 * 16)
+    assert DRAINED <= counted[0].taken <= 8 * 2**20
+
+
 def test_a_client_that_asks_before_it_sends_is_told_at_once(serve: Serve):
     with serve(max_upload=LIMIT).connected() as client:
         client.sendall((HEAD % (5 * 2**20))[:-2] + b"Expect: 100-continue\r\n\r\n")

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from answers import problem
 from starlette.testclient import TestClient
 
 from service import page
@@ -98,6 +99,22 @@ def test_what_is_small_already_comes_as_it_lies(client: TestClient):
     assert answer.content == (page.WEB / "samples" / "cat.jpg").read_bytes()
     part = client.get("/static/samples/cat.jpg", headers={"Range": "bytes=0-9"})
     assert (part.status_code, len(part.content)) == (206, 10)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "slug"),
+    [
+        ("bytes=nonsense", 400, "bad-request"),
+        ("lines=0-9", 400, "bad-request"),
+        ("bytes=999999999-", 416, "range-not-satisfiable"),
+    ],
+)
+def test_a_range_that_makes_no_sense_is_a_problem(client: TestClient, asked: str, status: int, slug: str):
+    for method in ("GET", "HEAD"):
+        answer = client.request(method, "/static/samples/cat.jpg", headers={"Range": asked})
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.status_code == status
+    problem(client.get("/static/samples/cat.jpg", headers={"Range": asked}), status, slug)
 
 
 def test_a_file_that_is_written_anew_is_packed_anew(tmp_path: Path):
