@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from models.catalog import SHIPPED, Catalog
 from models.images import Limits
-from service import cards, errors, guards, metrics, page, parameters
+from service import cards, errors, guards, metrics, page, parameters, telemetry
 from service.batcher import Batcher
 from service.decoders import Decoders
 from service.engine import Engine, use_cores
@@ -41,6 +41,8 @@ ALWAYS, KEYED = problems(400, 414, 431, 500, 503), problems(401, 429)
 """What any route may answer."""
 LOOK = 1.0
 """Seconds between two looks at what waits."""
+QUIET: Any = {"metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
+"""Of FastAPI's own telling of itself: metrics are ours, and no variable of the environment is to send anything."""
 BEARER = HTTPBearer(auto_error=False)
 
 
@@ -56,9 +58,10 @@ class Described(FastAPI):
 def create_app(settings: Settings) -> FastAPI:
     """The service. Models are loaded when it starts; raises CheckpointError there for one that can't be used.
 
-    Raises ValueError or OSError for keys that can't be used or read.
+    Raises ValueError or OSError for keys that can't be used or read, ValueError for traces that can't be told.
     """
     duty, keys = guards.Duty(), Keys.of(settings)
+    traces = telemetry.traces_to(settings.traces) if settings.traces else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -69,12 +72,15 @@ def create_app(settings: Settings) -> FastAPI:
                 log.info(line)
             yield
             duty.ready = False
+        if traces:
+            await asyncio.to_thread(traces.shutdown)
 
     app = Described(
         title="denoir",
         version=version("denoir"),
         summary="Takes noise out of pictures, and draws new ones.",
         lifespan=lifespan,
+        telemetry={"tracer_provider": traces, "tracing": bool(traces), **QUIET},
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # it would redirect to whatever host a client names

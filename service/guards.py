@@ -70,23 +70,19 @@ class Plainly:
         await self.app(scope, receive, send_told)
 
 
-Traced = Callable[[int, Mapping[str, Any], Mapping[str, str]], None]
-
-
 class RequestIds:
     """Gives every request an id (the client's own where it is well formed) and a line in the log, and every answer the
     security headers.
 
     routes: paths that the application takes as they stand; a request that is refused on the way to one of them is
-    counted there. traced: told of each request when it has ended: since when, in nanoseconds, what is known of it, and
-    its headers.
+    counted there.
 
     Being outermost, it also answers for what nobody foresaw: 500 with the id, under which the log has the trace. And
     for what is cut off because the service ends: 503.
     """
 
-    def __init__(self, app: ASGIApp, routes: frozenset[str] = frozenset(), traced: Traced = lambda *known: None):
-        self.app, self.routes, self.traced = app, routes, traced
+    def __init__(self, app: ASGIApp, routes: frozenset[str] = frozenset()):
+        self.app, self.routes = app, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -120,7 +116,7 @@ class RequestIds:
         finally:
             if problem and not status:
                 await errors.told(problem, scope["request_id"])(scope, receive, send_with_headers)
-            self.traced(record.since, record.end(status, self.route_of(scope)), Headers(scope=scope))
+            record.end(status, self.route_of(scope))
 
     def route_of(self, scope: Scope) -> str:
         """The route that took a request, as the application writes it; never a path that only a client writes."""

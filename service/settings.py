@@ -32,6 +32,11 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     metrics_host: str = Field("127.0.0.1", description="address to tell metrics on")
     metrics_port: int = Field(9464, ge=0, le=65535, description="port to tell metrics on; 0 tells none")
+    traces: str = Field(
+        "",
+        pattern=r"^(https?://.+)?$",
+        description="collector that traces are sent to by OTLP, as http://host:4318/v1/traces; none if empty",
+    )
     models: Path = Field(default_factory=personal_shelf, description="shelf of checkpoints, beside those that ship")
     cache: Path = Field(default_factory=personal_cache, description="folder where compiled models are kept")
     preload: bool = Field(True, description="load models at the start, rather than when they are first asked for")

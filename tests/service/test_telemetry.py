@@ -45,6 +45,7 @@ def test_a_request_is_one_line_of_what_it_was_and_not_of_whose(client: TestClien
     client.post("/denoise", files={"file": ("a secret name.jpg", data)}, **asked)
     (line,) = lines_of(caplog)
     assert line.pop("seconds") > 0
+    assert {"decode", "queue", "model", "encode"} == set(line.pop("took"))
     assert len(data) < line.pop("bytes") < len(data) + 500
     assert line.pop("time").endswith("+00:00")
     assert line == {
