@@ -56,6 +56,11 @@ def device(text: str) -> str:
     return text
 
 
+def devices(text: str) -> tuple[str, ...]:
+    """Several of them, with commas between."""
+    return tuple(device(one.strip()) for one in text.split(","))
+
+
 def quality(text: str) -> int:
     """Of formats that lose something."""
     return int(between(str(whole(text)), 1, 100))

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from models import cli
-from models.arguments import count, device, positive
+from models.arguments import count, device, devices, positive
 from models.catalog import SHIPPED, Catalog
 from models.cli.words import add_verb
 from service.settings import Settings
@@ -38,6 +38,11 @@ def add_serve(commands: argparse.ArgumentParser) -> None:
     one.add_argument("--host", help="address to listen on (default: DENOIR_HOST, or 127.0.0.1)")
     one.add_argument("--port", type=count, help="port to listen on (default: DENOIR_PORT, or 8000)")
     one.add_argument("--device", type=device, help="auto, cpu, cuda, cuda:N (default: DENOIR_DEVICE, or auto)")
+    one.add_argument(
+        "--devices",
+        type=devices,
+        help="devices that workers take in turn, as cuda:0,cuda:1; a worker each (default: DENOIR_DEVICES)",
+    )
     one.add_argument("--workers", type=positive, help="processes that serve (default: DENOIR_WORKERS, or 1)")
 
 
@@ -48,7 +53,7 @@ def serve(asked: argparse.Namespace) -> int:
     """
     from service import workers  # imports what serves, which --help and the other settings can do without
 
-    flags = {name: getattr(asked, name) for name in ("host", "port", "device", "workers")}
+    flags = {name: getattr(asked, name) for name in ("host", "port", "device", "devices", "workers")}
     try:
         given = {name: value for name, value in flags.items() if value is not None}
         settings = Settings.model_validate(given | {"models": asked.shelf})

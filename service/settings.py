@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
 MOST_SAMPLES = 1024
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+")
 
 
@@ -42,7 +43,11 @@ class Settings(BaseSettings):
     preload: bool = Field(True, description="load models at the start, rather than when they are first asked for")
     model_memory: int = Field(0, ge=0, description="bytes that loaded models may take; 0 for any number")
     watch: float = Field(0, ge=0, description="seconds between two looks at the shelf for what is new; 0 for none")
-    device: str = Field("auto", pattern=r"auto|cpu|cuda(:\d+)?", description="auto, cpu, cuda or cuda:N")
+    device: str = Field("auto", pattern=f"^({DEVICE.pattern})$", description="auto, cpu, cuda or cuda:N")
+    devices: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="devices that workers take in turn, one worker each at least, as cuda:0,cuda:1; none for `device`",
+    )
     workers: int = Field(1, ge=1, le=64, description="processes that serve, each with its share of the cores")
     threads: int = Field(0, ge=0, le=1024, description="threads that compute; 0 for as many as there are cores given")
     decoders: int = Field(
@@ -80,10 +85,17 @@ class Settings(BaseSettings):
     def expanded(cls, path: Path) -> Path:
         return path.expanduser()
 
-    @field_validator("origins", mode="before")
+    @field_validator("devices", "origins", mode="before")
     @classmethod
     def listed(cls, origins: object) -> object:
         return tuple(origins.replace(",", " ").split()) if isinstance(origins, str) else origins
+
+    @field_validator("devices")
+    @classmethod
+    def known(cls, devices: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(DEVICE.fullmatch, devices)):
+            raise ValueError("each is auto, cpu, cuda or cuda:N")
+        return devices
 
     @field_validator("origins")
     @classmethod
@@ -92,12 +104,22 @@ class Settings(BaseSettings):
             raise ValueError("each is a scheme, a host and, where it isn't the usual one, a port: https://example.org")
         return origins
 
-    def shared(self) -> Self:
-        """What one of the workers gets: its part of the cores, and of what all of them may hold."""
-        part = {name: max(1, getattr(self, name) // self.workers) for name in ("max_bodies", "max_pictures")}
-        threads, decoders = self.cores // self.workers, self.decoder_processes // self.workers
+    @property
+    def processes(self) -> int:
+        """How many workers serve."""
+        return max(self.workers, len(self.devices))
+
+    def on(self, number: int) -> Self:
+        """What the worker of that number gets of the devices: one."""
+        return self.model_copy(update={"device": self.devices[number % len(self.devices)]}) if self.devices else self
+
+    def shared(self, number: int = 0) -> Self:
+        """What the worker of that number gets: a device, its part of the cores, and of what all of them may hold."""
+        part = {name: max(1, getattr(self, name) // self.processes) for name in ("max_bodies", "max_pictures")}
+        threads, decoders = self.cores // self.processes, self.decoder_processes // self.processes
         least = 1 if self.decoders else 2  # of two, one takes small pictures alone
-        return self.model_copy(update=part | {"threads": max(1, threads), "decoders": max(least, decoders)})
+        part |= {"threads": max(1, threads), "decoders": max(least, decoders)}
+        return self.on(number).model_copy(update=part)
 
     @property
     def cores(self) -> int:

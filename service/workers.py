@@ -47,10 +47,12 @@ ENDS = (signal.SIGTERM, signal.SIGINT)
 def run(settings: Settings) -> int:
     """Serves until told to end. Returns the exit code: 0 where all ended in good order."""
     telemetry.write_lines()
-    if settings.workers == 1:
+    if settings.processes > settings.cores:
+        log.warning("%d workers share %d cores: each waits for others", settings.processes, settings.cores)
+    if settings.processes == 1:
         end = metrics.tell(settings.metrics_host, settings.metrics_port)
         try:
-            return serve(settings)
+            return serve(settings.on(0))
         finally:
             end()
     with metrics.summed(settings.metrics_host, settings.metrics_port) as forget:
@@ -164,7 +166,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Returns the exit code."""
-        self.workers = [self.started() for _ in range(self.settings.workers)]
+        self.workers = [self.started(number) for number in range(self.settings.processes)]
         failed = False
         while not self.told and not failed:
             wait([worker.process.sentinel for worker in self.workers if worker.process.is_alive()], LOOK)
@@ -175,8 +177,8 @@ class Supervisor:
         """That it is to end."""
         self.told = True
 
-    def started(self) -> Worker:
-        return Worker(self.work, self.settings.shared(), self.listener)
+    def started(self, number: int) -> Worker:
+        return Worker(self.work, self.settings.shared(number), self.listener)
 
     def all_replaced(self) -> bool:
         """Starts another for each that is dead or hangs. Returns False where there is no sense in it: none ever came
@@ -190,7 +192,8 @@ class Supervisor:
             if not self.told and time.monotonic() > worker.began + PAUSE:
                 log.error("worker %s died, with code %s: another one starts", worker.process.pid, worker.end())
                 self.forget(worker.process.pid or 0)
-                self.workers[self.workers.index(worker)] = self.started()
+                number = self.workers.index(worker)
+                self.workers[number] = self.started(number)
         return True
 
     def end(self) -> int:

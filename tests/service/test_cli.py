@@ -125,7 +125,7 @@ def test_what_is_said_plainly_is_no_line_of_json_as_well(
     assert capsys.readouterr().err == (shown or "")
 
 
-@pytest.mark.parametrize("words", [["--port", "-1"], ["--workers", "0"], ["--device", "gpu"]])
+@pytest.mark.parametrize("words", [["--port", "-1"], ["--workers", "0"], ["--device", "gpu"], ["--devices", "cpu,gpu"]])
 def test_what_can_not_be_served_ends_with_two(words: list[str], capsys: pytest.CaptureFixture):
     with pytest.raises(SystemExit) as ended:
         cli.main(["serve", *words])

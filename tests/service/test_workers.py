@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -26,8 +27,8 @@ PATIENCE = 60
 class Supervised:
     """A supervisor in a thread, and what its workers answer."""
 
-    def __init__(self, work: workers.Work):
-        settings = Settings(port=0, workers=2, threads=6, max_bodies=2**20, grace=0)
+    def __init__(self, work: workers.Work, **others: Any):
+        settings = Settings(**({"port": 0, "workers": 2, "threads": 6, "max_bodies": 2**20, "grace": 0} | others))
         self.supervisor = workers.Supervisor(settings, work)
         self.port = self.supervisor.listener.getsockname()[1]
         self.codes: list[int] = []
@@ -36,9 +37,13 @@ class Supervised:
 
     def ask(self) -> list[int]:
         """(process number, threads, bytes of bodies) of the worker that answers; nothing where none does."""
+        return [int(word) for word in self.told()[:3]]
+
+    def told(self) -> list[str]:
+        """The same in words, and its device."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as client:
-                return [int(word) for word in client.recv(100).split()]
+                return client.recv(100).decode().split()
         except ConnectionError:
             return []
 
@@ -63,8 +68,8 @@ def supervised() -> Iterator[Callable[[workers.Work], Supervised]]:
     """`supervised(work)` -> two workers that do that."""
     made: list[Supervised] = []
 
-    def one(work: workers.Work) -> Supervised:
-        made.append(Supervised(work))
+    def one(work: workers.Work, **settings: Any) -> Supervised:
+        made.append(Supervised(work, **settings))
         return made[-1]
 
     yield one
@@ -78,6 +83,23 @@ def alive(number: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_devices_are_taken_in_turn_by_a_worker_each_at_least_and_again_by_who_replaces_one(supervised):
+    three = supervised(workers_at_work.work, workers=1, devices=("cuda:0", "cpu", "cuda:0"))
+    found: dict[str, str] = {}
+
+    def all_there(count: int) -> bool:
+        told = three.told()
+        found.update({told[0]: told[3]} if told else {})
+        return len(found) >= count
+
+    until(lambda: all_there(3))
+    assert sorted(found.values()) == ["cpu", "cuda:0", "cuda:0"]
+    (lost,) = (int(number) for number, device in found.items() if device == "cpu")
+    os.kill(lost, signal.SIGKILL)
+    until(lambda: all_there(4))
+    assert sorted(found.values()) == ["cpu", "cpu", "cuda:0", "cuda:0"]
 
 
 def test_workers_serve_from_one_port_each_with_its_share_and_end_together(supervised):

@@ -12,7 +12,7 @@ from typing import Any
 
 
 def work(settings: Any, listener: socket, told: Connection) -> None:
-    """Answers with its process number, until it is told to end; what it answers then is answered well."""
+    """Answers with its process number and what it got, until it is told to end."""
     ending = False
 
     def end(*_: object) -> None:
@@ -31,7 +31,7 @@ def work(settings: Any, listener: socket, told: Connection) -> None:
         except BlockingIOError:  # another worker was faster
             continue
         with client:
-            client.sendall(f"{os.getpid()} {settings.threads} {settings.max_bodies}".encode())
+            client.sendall(f"{os.getpid()} {settings.threads} {settings.max_bodies} {settings.device}".encode())
             time.sleep(0.01)
     listener.close()
 
