@@ -17,9 +17,11 @@ LOSSLESS = 100
 
 @dataclass(frozen=True)
 class Form:
-    """What pictures are put together as. write: (parts, pictures `n h w c` uint8, columns or 0) -> the body."""
+    """What pictures are put together as. write: (parts, pictures `n h w c` uint8, columns or 0) -> the body. format: of
+    each picture in it."""
 
     media_type: str
+    format: str
     write: Callable[[Parts, np.ndarray, int], Awaitable[bytes]]
 
 
@@ -50,11 +52,11 @@ async def as_single(parts: Parts, pictures: np.ndarray, columns: int) -> bytes:
 
 
 FORMS = {
-    "png": Form("image/png", as_grid),
-    "webp": Form("image/webp", as_film),
-    "zip": Form("application/zip", as_zip),
+    "png": Form("image/png", "png", as_grid),
+    "webp": Form("image/webp", "webp", as_film),
+    "zip": Form("application/zip", "png", as_zip),
 }
 """By what `format` calls them."""
 
-SINGLE = FORMS | {"png": Form("image/png", as_single)}
+SINGLE = FORMS | {"png": Form("image/png", "png", as_single)}
 """The same where one picture was asked for, and not a grid of one."""

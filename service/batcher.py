@@ -9,6 +9,8 @@ is this sum that `max_waiting` bounds: a scan that takes minutes is let in where
 in beside it, and a second scan is told when the first will have gone far enough. All that waits is bounded with it: by
 the largest job and max_waiting * (1 + log n) seconds, n being the jobs. Memory has a bound of its own, `max_held`.
 
+What a job has done `aside`, by others than the device, is waited for in the same way and bounded by the same seconds.
+
 Of a crowd that is refused, each is told a second at which not more are told to come than can be served in it
 (`Promises`), and while they are awaited who comes untold finds half of the room, so that the rest is there for them.
 And no job stays for longer than `deadline` seconds and twice what it was predicted to take.
@@ -25,6 +27,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from service.rates import Rate
 
 Run = Callable[[Hashable, list[Any]], list[Any]]
 """(kind, payloads) -> results in the same order; called in the device's own thread, one batch at a time.
@@ -101,17 +105,6 @@ class Done:
     ran: float
 
 
-@dataclass
-class Rate:
-    """Cost a second over about the last ten batches, each weighing as much as it took seconds."""
-
-    cost: float
-    seconds: float
-
-    def learn(self, cost: float, seconds: float) -> None:
-        self.cost, self.seconds = 0.9 * self.cost + cost, 0.9 * self.seconds + seconds
-
-
 @dataclass(eq=False)
 class Ask:
     """One piece of work: asks of one `kind` may share a batch. `start` is its job's fair time before it, in seconds."""
@@ -142,9 +135,9 @@ class Job:
     Who is in it when it is late is cancelled, and it raises Late.
     """
 
-    def __init__(self, batcher: "Batcher", kind: Hashable, cost: int, size: int, share: float):
+    def __init__(self, batcher: "Batcher", kind: Hashable, cost: int, size: int, aside: float, share: float):
         self.batcher, self.kind, self.share = batcher, kind, share
-        self.left, self.size = cost, size
+        self.left, self.size, self.aside = cost, size, aside
         self.stamp = batcher.now
         self.asks: set[Ask] = set()
         self.admitted, self.timer = time.monotonic(), asyncio.timeout(None)
@@ -170,7 +163,7 @@ class Job:
     def wind(self) -> None:
         """Sets the time by which it has to be left."""
         stayed = time.monotonic() - self.admitted
-        seconds = self.batcher.deadline + 2 * self.seconds - stayed
+        seconds = self.batcher.deadline + 2 * (self.seconds + self.aside) - stayed
         self.timer.reschedule(asyncio.get_running_loop().time() + seconds)
 
     @property
@@ -178,11 +171,12 @@ class Job:
         """Predicted for what has not begun to run."""
         return self.batcher.predicted(self.kind, self.left)
 
-    def expect(self, cost: int, size: int = 0) -> None:
-        """Says what the job will ask in all, and hold, now that it is known. Raises Overloaded; see `admit`."""
+    def expect(self, cost: int, size: int = 0, aside: float = 0.0) -> None:
+        """Says what the job will ask in all, hold, and have done aside, now that it is known. Raises Overloaded; see
+        `admit`."""
         self.batcher.usual[self.batcher.key(self.kind)].learn(cost, 1)
-        self.batcher.check(self.kind, cost, size, self.batcher.jobs - {self}, self.share)
-        self.left, self.size = cost, size
+        self.batcher.check(self.kind, cost, size, aside, self.batcher.jobs - {self}, self.share)
+        self.left, self.size, self.aside = cost, size, aside
         self.wind()
 
     def ask(self, kind: Hashable, cost: int, payload: Any) -> asyncio.Future[Done]:
@@ -255,39 +249,45 @@ class Batcher:
 
     @property
     def backlog(self) -> float:
-        """Seconds predicted for all that runs and waits, what has yet to be queued included."""
-        return self.running + sum(job.seconds for job in self.jobs)
+        """Seconds predicted for all that runs and waits, what has yet to be queued included; or for what waits aside,
+        where that is more."""
+        return max(self.running + sum(job.seconds for job in self.jobs), sum(job.aside for job in self.jobs))
 
     def predicted(self, kind: Hashable, cost: float) -> float:
         """Seconds that so much work of a kind takes, by what was measured."""
-        rate = self.rates[self.key(kind)]
-        return cost * rate.seconds / rate.cost
+        return self.rates[self.key(kind)].predicted(cost)
 
     def learn(self, kind: Hashable, cost: float, seconds: float) -> None:
         """That so much work of a kind took so many seconds."""
         self.rates[self.key(kind)].learn(cost, seconds)
 
-    def admit(self, kind: Hashable, cost: int, size: int = 0) -> Job:
-        """Room for one more request, which will ask for `cost` in all, and hold `size` until it leaves.
+    def admit(self, kind: Hashable, cost: int, size: int = 0, aside: float = 0.0) -> Job:
+        """Room for one more request, which will ask for `cost` in all, and hold `size` until it leaves. `aside`:
+        seconds of what else all jobs wait for, as for the device, and as fairly.
 
         Raises Overloaded where it would have to wait for too long, or too much is held already.
         """
         share = 1.0 if self.promises.kept(self.clock(), self.max_waiting) else 0.5
-        self.check(kind, cost, size, self.jobs, share)
-        job = Job(self, kind, cost, size, share)
+        self.check(kind, cost, size, aside, self.jobs, share)
+        job = Job(self, kind, cost, size, aside, share)
         self.jobs.add(job)
         return job
 
-    def check(self, kind: Hashable, cost: int, size: int, others: set[Job], share: float) -> None:
+    def check(self, kind: Hashable, cost: int, size: int, aside: float, others: set[Job], share: float) -> None:
         """Raises Overloaded where there is no room, or no such share of it, beside those others."""
-        left, own = [job.seconds for job in others], self.predicted(kind, cost)
-        if self.running + served(left, own) > share * self.max_waiting:
-            usual = self.usual[self.key(kind)]
-            takes = max(own, self.predicted(kind, usual.cost / usual.seconds))
-            raise Overloaded(self.promises.made(self.clock(), self.until_room(left, own), takes))
+        usual, own = self.usual[self.key(kind)], self.predicted(kind, cost)
+        takes = max(own, aside, self.predicted(kind, usual.cost / usual.seconds))
+        self.check_wait(self.running, [job.seconds for job in others], own, takes, share)
+        self.check_wait(0.0, [job.aside for job in others], aside, takes, share)
         held = self.held + sum(job.size for job in others)
         if held and held + size > self.max_held:
-            raise Overloaded(self.running + sum(left))
+            raise Overloaded(self.backlog)
+
+    def check_wait(self, running: float, left: list[float], own: float, takes: float, share: float) -> None:
+        """Raises Overloaded for one of `own` seconds that would wait too long behind those that have so many left."""
+        if running + served(left, own) > share * self.max_waiting:
+            soonest = until_room(running, left, own, self.max_waiting)
+            raise Overloaded(self.promises.made(self.clock(), soonest, takes))
 
     @contextmanager
     def holding(self, size: int) -> Iterator[None]:
@@ -297,15 +297,6 @@ class Batcher:
             yield
         finally:
             self.held -= size
-
-    def until_room(self, left: list[float], own: float) -> float:
-        """Seconds until one of `own` seconds would be let in, if nobody else comes. The others are served in step."""
-        low, high = 0.0, max(left, default=0.0)
-        for _ in range(20):
-            middle = (low + high) / 2
-            waiting = self.running + served(left, middle + own) - served(left, middle)
-            low, high = (low, middle) if waiting <= self.max_waiting else (middle, high)
-        return self.running + served(left, high)
 
     def queue(self, stamp: float, ask: Ask) -> None:
         heapq.heappush(self.heap, (stamp, next(self.numbers), ask))
@@ -377,6 +368,16 @@ def spared(run: Run, kind: Hashable, payloads: list[Any]) -> list[Any]:
         if len(payloads) == 1:
             return [error]
     return [result for payload in payloads for result in spared(run, kind, [payload])]
+
+
+def until_room(running: float, left: list[float], own: float, most: float) -> float:
+    """Seconds until one of `own` seconds would wait for `most`, if nobody else comes. The others are served in step."""
+    low, high = 0.0, max(left, default=0.0)
+    for _ in range(20):
+        middle = (low + high) / 2
+        waiting = running + served(left, middle + own) - served(left, middle)
+        low, high = (low, middle) if waiting <= most else (middle, high)
+    return running + served(left, high)
 
 
 def served(left: list[float], level: float) -> float:

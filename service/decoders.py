@@ -33,6 +33,7 @@ from models.images import (
 )
 from models.images.picture import USUAL
 from service.decoder import Channel, Head, picture_after, picture_blobs, picture_head
+from service.rates import READ, Coding
 
 _START = 60.0
 """Seconds for a process to come up, on a machine that is busy."""
@@ -104,9 +105,11 @@ class Decoders:
         self._deadline = deadline
         self._encode_deadline = encode_deadline
         self._limits = limits
+        self.coding = Coding(4 * limits.max_pixels)
         self._jobs: _Jobs = queue.PriorityQueue()
         self._numbers = itertools.count()
-        self._room = asyncio.Semaphore(max(1, workers - 1))
+        self._at_once = max(1, workers - 1)
+        self._room = asyncio.Semaphore(self._at_once)
         memory = 64 * limits.max_pixels + (256 << 20) if memory is None else memory
         self._hands = [_Hand(self._jobs, memory) for _ in range(workers)]
         self._open = False
@@ -160,6 +163,14 @@ class Decoders:
         """How many processes have been given up since the start."""
         return sum(hand.replaced for hand in self._hands)
 
+    def expected(self, size: int) -> float:
+        """Seconds for which a file of so many bytes, and what is written for it, will keep the pool from others."""
+        return self.coding.expected(size) / self._at_once
+
+    def writing(self, format: str, size: int) -> float:
+        """Seconds for which a picture of so many bytes of samples will, when it is written."""
+        return self.coding.predicted(format, size) / self._at_once
+
     async def read(self, data: bytes) -> Picture:
         """`images.read` in another process. Raises any PictureError, DecodeFailed among them."""
 
@@ -170,7 +181,14 @@ class Decoders:
             _check(head, self._limits)
             return picture_after(head, channel, until)
 
-        return await self._in_turn(ask, self._deadline, 8 * len(data))
+        job, samples = _Job(ask, self._deadline), self.coding.samples(len(data))
+        try:
+            picture = await self._in_turn(job, 8 * len(data))
+            samples = picture.pixels.nbytes
+            self.coding.grown.learn(samples, len(data))
+            return picture
+        finally:
+            self.coding.learn(READ, samples, job.left())
 
     async def write(
         self,
@@ -194,21 +212,24 @@ class Decoders:
                 raise ValueError("no encoding is as long as that")
             return channel.take(size, until)
 
-        return await self._in_turn(ask, self._encode_deadline, picture.pixels.nbytes)
+        job = _Job(ask, self._encode_deadline)
+        try:
+            return await self._in_turn(job, picture.pixels.nbytes)
+        finally:
+            self.coding.learn(format, picture.pixels.nbytes, job.left())
 
-    async def _in_turn(self, ask: "_Ask", seconds: float, size: int) -> Any:
+    async def _in_turn(self, job: "_Job", size: int) -> Any:
         """What is asked, of about so many bytes of samples, when there is room for it."""
         if not self._open:
             raise RuntimeError("the decoders are not running")
         if size < LARGE:
-            return await self._ask(ask, seconds, size)
+            return await self._ask(job, size)
         async with self._room:
             if not self._open:  # closed meanwhile
                 raise DecodeFailed
-            return await self._ask(ask, seconds, size)
+            return await self._ask(job, size)
 
-    async def _ask(self, ask: "_Ask", seconds: float, size: int) -> Any:
-        job = _Job(ask, seconds)
+    async def _ask(self, job: "_Job", size: int) -> Any:
         self._jobs.put((time.monotonic() + size / PACE, next(self._numbers), job))
         try:
             return await asyncio.wrap_future(job.future)
@@ -241,6 +262,7 @@ class _Job:
         self.future: Future[Any] = Future()
         self._ask: _Ask | None = ask
         self._seconds = seconds
+        self._took = 0.0
         self._lock = threading.Lock()
         self._process: _Process | None = None
 
@@ -250,7 +272,7 @@ class _Job:
             ask, self._process = self._ask, process
         try:
             if ask is not None and self.future.set_running_or_notify_cancel():
-                self.future.set_result(ask(process.channel, time.monotonic() + self._seconds))
+                self.future.set_result(self._timed(ask, process.channel))
         except _Told as told:
             self.future.set_exception(told.error)
         except Exception:  # late, gone, or talking nonsense
@@ -261,6 +283,13 @@ class _Job:
                 self._process = None
         return True
 
+    def _timed(self, ask: _Ask, channel: Channel) -> Any:
+        began = time.monotonic()
+        try:
+            return ask(channel, began + self._seconds)
+        finally:
+            self._took = time.monotonic() - began
+
     def fail(self) -> None:
         if self.future.set_running_or_notify_cancel():
             self.future.set_exception(DecodeFailed())
@@ -269,6 +298,15 @@ class _Job:
         """Lets go of what was sent, if no process has taken it yet."""
         if self.future.cancel():
             self._ask = None
+
+    def left(self) -> float:
+        """The seconds that it took, none if it was not carried out; it has been waited for, or is no longer.
+
+        What came of it is let go of: an error knows the frames, which know this and what was sent, and in a ring they
+        would wait for the collector.
+        """
+        self._ask, self.future = None, Future()
+        return self._took
 
     def kill(self) -> None:
         """Ends the process that is busy with this, if one is."""

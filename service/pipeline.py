@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -49,10 +49,11 @@ class Parts:
         return Repository(self.engine, self.batcher)
 
     @asynccontextmanager
-    async def admitted(self, kind: Kind, cost: int, size: int = 0) -> AsyncIterator[Job]:
-        """Room for one request's work, or the 503 that says when there will be; and the end of it where it is late."""
+    async def admitted(self, kind: Kind, cost: int, size: int = 0, aside: float = 0.0) -> AsyncIterator[Job]:
+        """Room for one request's work, or the 503 that says when there will be; and the end of it where it is late.
+        `aside`: seconds that its pictures will take to be decoded and encoded."""
         try:
-            async with self.batcher.admit(kind, cost, size) as job:
+            async with self.batcher.admit(kind, cost, size, aside) as job:
                 yield job
         except Overloaded as error:
             raise errors.overloaded(error.retry_after) from error
@@ -118,8 +119,9 @@ async def denoise(
     """
     timing, began = Timing(), time.monotonic()
     told = {"Denoir-Strength": f"{strength:g}"}
-    async with parts.admitted(Kind(loaded.description.title, "restore"), parts.expected(loaded)) as job:
-        picture = await opened(parts, job, loaded, body, sigma, strength)
+    kind, aside = Kind(loaded.description.title, "restore"), parts.decoders.expected(len(body))
+    async with parts.admitted(kind, parts.expected(loaded), 0, aside) as job:
+        picture = await opened(parts, job, loaded, body, sigma, strength, formats)
         if loaded.needs.level:
             sigma = await asyncio.to_thread(noise.estimate, picture.pixels, picture.alpha) if sigma is None else sigma
             told["Denoir-Sigma"] = f"{sigma:.2f}"
@@ -143,7 +145,13 @@ async def suited(parts: Parts, found: float) -> Loaded:
 
 
 async def opened(
-    parts: Parts, job: Job, loaded: Loaded, body: bytes, sigma: float | None, strength: float = 1.0
+    parts: Parts,
+    job: Job,
+    loaded: Loaded,
+    body: bytes,
+    sigma: float | None,
+    strength: float = 1.0,
+    formats: Sequence[str] = (),
 ) -> Picture:
     """The picture in a body, if there is room for it: till then the job stood for what is usual.
 
@@ -154,7 +162,7 @@ async def opened(
     untouched = inference.untouched(loaded.needs, sigma, strength)
     windows = [] if untouched else restore.split(picture.height, picture.width, loaded.tiling)
     cost = sum(map(area, windows))
-    job.expect(cost, held(picture, picture.pixels.nbytes))
+    expect(parts, job, cost, picture, picture.pixels.nbytes, formats)
     if windows:
         parts.learn(loaded, cost)
     return picture
@@ -168,6 +176,13 @@ async def read(parts: Parts, body: bytes) -> Picture:
 
 
 def area(window: restore.Window) -> int:
+def expect(parts: Parts, job: Job, cost: int, picture: Picture, answer: int, formats: Sequence[str]) -> None:
+    """Says what a job will take, now that its picture is known: of the device, of memory, and to have its answer, of so
+    many bytes of samples, encoded. Raises Overloaded."""
+    written = images.format_for(picture, formats)
+    job.expect(cost, held(picture, answer), parts.decoders.writing(written, answer))
+
+
     """Pixels to compute for a window: what it costs."""
     height, width = window.shape
     return height * width
@@ -220,10 +235,10 @@ async def colorize(parts: Parts, loaded: Loaded, body: bytes, formats: list[str]
     """
     timing, began = Timing(), time.monotonic()
     kind = Kind(loaded.description.title, "colorize")
-    async with parts.admitted(kind, painting_cost(loaded, 1, 1)) as job:
+    async with parts.admitted(kind, painting_cost(loaded, 1, 1), 0, parts.decoders.expected(len(body))) as job:
         picture = await read(parts, body)
         cost = painting_cost(loaded, picture.height, picture.width)
-        job.expect(cost, held(picture, picture.pixels[..., :1].nbytes * loaded.needs.channels))
+        expect(parts, job, cost, picture, picture.pixels[..., :1].nbytes * loaded.needs.channels, formats)
         timing.add("decode", time.monotonic() - began)
         done = await job.ask(kind, cost, picture.pixels)
         timing.ran(done)

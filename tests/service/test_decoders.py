@@ -1,11 +1,13 @@
 """A pool that loses processes but never callers. A stopped process (SIGSTOP) stands for one that a file hangs."""
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +29,7 @@ from models.images import (
 )
 from service import decoders
 from service.decoders import DecodeFailed, Decoders
+from service.decoders import _Job as Job
 
 ROOT = Path(__file__).parents[2]
 LARGE_MEMORY = 512 << 20
@@ -119,6 +122,58 @@ def test_what_is_wrong_with_a_picture_is_told_and_costs_no_process() -> None:
             assert decoders.pids == [pid]
 
     run(test)
+
+
+def test_what_decoding_and_encoding_will_take_is_learned_from_what_they_took() -> None:
+    async def test() -> None:
+        picture = Picture(noise(600, 800, 3))
+        async with pool(3) as decoders:
+            guessed, data = decoders.writing("png", picture.pixels.nbytes), images.write(picture, "png")
+            assert np.array_equal((await decoders.read(data)).pixels, picture.pixels)
+            await decoders.write(picture, "png")
+            told, rates = decoders.coding.grown, decoders.coding.rates
+            assert told.cost / told.seconds == pytest.approx(picture.pixels.nbytes / len(data), rel=0.01)
+            assert rates["png"] == rates["any"]
+            took = decoders.coding.predicted("png", picture.pixels.nbytes)
+            assert guessed != decoders.writing("png", picture.pixels.nbytes) == took / 2, "two take large ones"
+            assert decoders.expected(len(data)) == pytest.approx((took + rates["read"].seconds) / 2, rel=0.05)
+
+    run(test)
+
+
+def test_what_hangs_counts_as_what_takes_long() -> None:
+    async def test() -> None:
+        async with pool(deadline=0.3) as decoders:
+            before = decoders.expected(len(SMALL))
+            os.kill(decoders.pids[0], signal.SIGSTOP)
+            with pytest.raises(DecodeFailed):
+                await decoders.read(SMALL)
+            assert decoders.expected(len(SMALL)) > 10 * before
+
+    run(test)
+
+
+def test_what_is_refused_is_let_go_of_at_once() -> None:
+    """An error, the frames that it came through and what they hold must not hold one another."""
+
+    class Sent(bytearray):
+        """Bytes that can be looked after."""
+
+    async def test() -> None:
+        async with pool() as decoders:
+            sent = Sent(b"no picture")
+            held = weakref.ref(sent)
+            with pytest.raises(UnsupportedFormat):
+                await decoders.read(sent)  # type: ignore[arg-type]
+            del sent
+            await asyncio.sleep(0)
+            assert held() is None
+
+    gc.disable()
+    try:
+        run(test)
+    finally:
+        gc.enable()
 
 
 def test_a_process_that_hangs_is_replaced() -> None:
@@ -224,7 +279,7 @@ def test_the_smaller_of_two_that_wait_goes_first() -> None:
                 def noted(*_: object) -> None:
                     order.append(name)
 
-                await decoders._in_turn(noted, 10, size)
+                await decoders._in_turn(Job(noted, 10), size)
 
             hung = asyncio.create_task(decoders.write(Picture(noise(1200, 1200, 3)), "png", effort=9))
             await asyncio.sleep(0.05)

@@ -11,7 +11,7 @@ from models.restore import Tiling
 from models.types import Needs
 from service import errors, pipeline
 from service.answers import until_gone
-from service.batcher import BATCHES_AHEAD, Batcher
+from service.batcher import BATCHES_AHEAD, Batcher, Promises
 from service.engine import Kind, OutOfMemory, grey_tile
 from service.pipeline import Parts, Timing
 from service.repository import measure
@@ -46,10 +46,18 @@ class Device:
 
 
 class Decoders:
-    """Reads every body as one picture."""
+    """Reads every body as one picture. reads, writes: seconds that this is said to take."""
+
+    reads, writes = 0.0, 0.0
 
     def __init__(self, picture: Picture):
         self.picture, self.read_ = picture, 0
+
+    def expected(self, size: int) -> float:
+        return self.reads + self.writes
+
+    def writing(self, form: str, size: int) -> float:
+        return self.writes
 
     async def read(self, body: bytes) -> Picture:
         self.read_ += 1
@@ -127,6 +135,23 @@ def test_who_has_no_room_is_refused_before_the_picture_is_decoded():
         assert parts.decoders.read_ == 0  # type: ignore[attr-defined]
 
     journey(test, max_waiting=5.0)
+
+
+def test_what_takes_long_to_decode_or_encode_is_refused_as_well_and_let_in_when_that_is_done():
+    async def test(parts: Parts) -> None:
+        parts.decoders.reads, parts.decoders.writes = 2.0, 3.0  # type: ignore[attr-defined]
+        untouched = pipeline.denoise(parts, loaded(), b"", 0.0, [])
+        async with parts.admitted(Kind("fake@1", "restore"), 1, aside=parts.decoders.expected(0)) as job:
+            with pytest.raises(errors.Problem) as refused:
+                await pipeline.denoise(parts, loaded(), b"", 0.0, [])
+            assert (refused.value.slug, refused.value.headers["Retry-After"]) == ("overloaded", "2")
+            assert parts.decoders.read_ == 0  # type: ignore[attr-defined]
+            await pipeline.opened(parts, job, loaded(), b"", 0.0)
+            assert job.aside == 3.0, "only the encoding is left"
+            parts.batcher.promises = Promises()
+            await untouched
+
+    journey(test, max_waiting=4.0)
 
 
 @pytest.mark.parametrize(("side", "expected"), [(1, TILE**2 // 64), (20, 400), (90, TILE**2)])

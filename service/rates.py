@@ -1,0 +1,59 @@
+"""How fast work is done, as it was measured."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+GUESS = 50e6
+"""Bytes of samples that are taken to be decoded or encoded in a second, before any were."""
+
+EACH = 100_000
+"""Bytes of samples that take as long as what is to be done for any picture, however small."""
+
+READ, ANY = "read", "any"
+"""The task of decoding, and that of encoding in a format that is not known yet."""
+
+
+@dataclass
+class Rate:
+    """Cost a second over about the last ten batches, each weighing as much as it took seconds."""
+
+    cost: float
+    seconds: float
+
+    def learn(self, cost: float, seconds: float) -> None:
+        self.cost, self.seconds = 0.9 * self.cost + cost, 0.9 * self.seconds + seconds
+
+    def predicted(self, cost: float) -> float:
+        """Seconds that so much takes."""
+        return cost * self.seconds / self.cost
+
+
+class Coding:
+    """What decoding and encoding take: seconds of one process, by bytes of samples.
+
+    largest: bytes of samples that a picture can have. grown: bytes of files, by the bytes of samples in them.
+    """
+
+    def __init__(self, largest: int):
+        self.largest = largest
+        self.grown = Rate(0.008, 0.001)  # a guess weighs little against what is measured
+        self.rates = defaultdict(lambda: Rate(GUESS / 1000, 0.001))
+
+    def samples(self, size: int) -> float:
+        """Bytes of samples in a file of so many bytes that nobody has looked into."""
+        return min(self.largest, size * self.grown.cost / self.grown.seconds)
+
+    def expected(self, size: int) -> float:
+        """Seconds until such a file has been read, and as large a picture written."""
+        samples = self.samples(size)
+        return self.predicted(READ, samples) + self.predicted(ANY, samples)
+
+    def predicted(self, task: str, samples: float) -> float:
+        """Seconds of a task, which is READ, ANY or the format that is written."""
+        return self.rates[task].predicted(samples + EACH)
+
+    def learn(self, task: str, samples: float, seconds: float) -> None:
+        """That so many bytes took so many seconds; none if it was never begun."""
+        if seconds:
+            for one in {task, task if task == READ else ANY}:
+                self.rates[one].learn(samples + EACH, seconds)
