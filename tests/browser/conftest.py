@@ -122,10 +122,21 @@ class Visit:
 
 @contextmanager
 def visiting(
-    browser: Browser, url: str, width: int = 1280, height: int = 900, scheme: str = "light", refusals: bool = False
+    browser: Browser,
+    url: str,
+    width: int = 1280,
+    height: int = 900,
+    scheme: str = "light",
+    refusals: bool = False,
+    touch: bool = False,
 ) -> Iterator[Visit]:
     """A new visitor, who in the end must have seen no error, and have been sent to nobody else."""
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,  # type: ignore[arg-type]
+        has_touch=touch,
+        is_mobile=touch,
+    )
     context.set_default_timeout(PATIENCE)
     visit = Visit(context.new_page(), url, refusals=refusals)
     visit.page.on("console", lambda said: visit.heard(said.type, said.text))

@@ -1,11 +1,12 @@
 """The first view: pictures brought, cleaned, looked at and taken away, with small untrained models."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from answers import encoded
+from answers import decoded, encoded
 from conftest import SAMPLES, scene
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
@@ -13,6 +14,10 @@ from playwright.sync_api import Page, Route, expect
 from .conftest import Visit
 
 GREY = encoded(scene(90, 120, 3))
+NOISE = np.random.default_rng(0).normal(0, 20, (90, 120, 3))
+NOISY = encoded(np.clip(scene(90, 120, 3) + NOISE, 0, 255).astype(np.uint8))
+LARGE = encoded(np.random.default_rng(0).integers(0, 256, (600, 600, 3), np.uint8))
+"""More than a megabyte."""
 
 
 def file(name: str, data: bytes, kind: str = "image/png") -> dict[str, object]:
@@ -23,22 +28,33 @@ def choose(page: Page, *files: dict[str, object]) -> None:
     page.locator("#clean input[type=file]").set_input_files(list(files))  # type: ignore[arg-type]
 
 
-def words(page: Page, name: str) -> str:
-    return page.locator("#clean .file", has_text=name).locator(".words").inner_text()
+def taken(page: Page, button: str = "#clean .download") -> tuple[str, Image.Image]:
+    """What is downloaded: under which name, and the picture."""
+    with page.expect_download() as download:
+        page.locator(button).click()
+    with Image.open(download.value.path()) as picture:
+        picture.load()
+    return download.value.suggested_filename, picture
+
+
+def after_asking(page: Page, change: Callable[[], object]) -> list[str]:
+    """Where the page has asked for something while it was changed, and for a moment after."""
+    asked: list[str] = []
+    page.on("request", note := lambda request: asked.append(request.url))
+    change()
+    page.wait_for_timeout(600)
+    page.remove_listener("request", note)
+    return [url for url in asked if not url.startswith("blob:")]
 
 
 def test_a_sample_is_clean_after_one_click(visit: Visit):
     page = visit.open()
     page.get_by_role("button", name="Cat").click()
-    with page.expect_download() as download:
-        page.locator("#clean aside").get_by_role("link", name="Download").click()
-    with Image.open(download.value.path()) as clean:
-        assert (clean.format, clean.size) == ("JPEG", (451, 300))
-    assert download.value.suggested_filename == "cat-clean.jpg"
+    name, clean = taken(page)
+    assert (name, clean.format, clean.size) == ("cat-clean.jpg", "JPEG", (451, 300))
     facts = page.locator("#clean .facts").inner_text()
     assert "tiny-photo@1" in facts
     assert "451 \u00d7 300" in facts
-    assert "found" in facts
 
 
 def test_what_is_no_picture_is_told_so_beside_it_and_the_others_go_on(refused: Visit):
@@ -47,7 +63,7 @@ def test_what_is_no_picture_is_told_so_beside_it_and_the_others_go_on(refused: V
     text, cut = file("letter.png", b"Dear Sir"), file("cut.png", GREY[:-200])
     choose(page, text, cut, file("good.png", GREY), file("large.png", large))
     good = page.locator("#clean .file", has_text="good.png")
-    expect(good.get_by_role("link", name="Download")).to_be_visible()
+    expect(good.get_by_role("button", name="Download")).to_be_visible()
     for name, said in (
         ("letter", "no picture"),
         ("cut", "damaged"),
@@ -55,34 +71,97 @@ def test_what_is_no_picture_is_told_so_beside_it_and_the_others_go_on(refused: V
     ):
         row = page.locator("#clean .file", has_text=name)
         expect(row.locator(".words")).to_contain_text(said)
-        expect(row.get_by_role("button", name="Try again")).to_be_visible()
+        expect(row.get_by_role("button", name="Try again")).to_have_count(0)
+        row.locator(".show").click()
+        expect(page.locator("#clean .veil")).to_contain_text(said)
+        expect(page.locator("#clean .veil button")).to_be_hidden()
     assert not page.locator("#clean .file.bad", has_text="good.png").count()
 
 
 @pytest.mark.slow
-def test_a_level_is_told_instead_of_found_and_back(visit: Visit):
+def test_a_level_is_set_instead_of_measured_and_back(visit: Visit):
     page = visit.open()
-    choose(page, file("a.png", GREY))
-    panel, facts = page.locator("#clean aside"), page.locator("#clean .facts")
-    expect(facts).to_contain_text(", found")
+    choose(page, file("a.png", NOISY))
+    panel = page.locator("#clean aside")
+    told = panel.locator(".told").first
+    expect(told).to_contain_text(", measured")
+    assert float(told.inner_text().split(",")[0]) == pytest.approx(20, abs=3)
     with page.expect_request(lambda request: "sigma=30" in request.url):
         panel.get_by_label("Noise level").fill("30")
-    expect(facts).to_contain_text("30.0, told")
-    panel.get_by_role("button", name="Use the level found").click()
-    expect(facts).to_contain_text(", found")
+    expect(told).to_have_text("30.0, set by you")
+    with page.expect_request(lambda request: "/denoise" in request.url and "sigma" not in request.url):
+        panel.get_by_role("button", name="Measure it again").click()
+    expect(told).to_contain_text(", measured")
 
 
 @pytest.mark.slow
-def test_strength_model_and_format_are_asked_for(visit: Visit):
+def test_no_number_is_told_where_there_is_hardly_any_even_grain(visit: Visit):
+    page = visit.open()
+    choose(page, file("flat.png", encoded(np.full((60, 80, 3), 128, np.uint8))))
+    panel = page.locator("#clean aside")
+    expect(panel).to_contain_text("hardly any measured")
+    expect(panel.locator(".hint")).to_contain_text("Only even grain has a level")
+    assert not any(digit in panel.locator("label", has_text="Noise level").inner_text() for digit in "0123456789")
+
+
+@pytest.mark.slow
+def test_model_and_format_are_asked_for(visit: Visit):
     page = visit.open()
     choose(page, file("a.png", GREY))
     panel = page.locator("#clean aside")
-    expect(panel.get_by_role("link", name="Download")).to_be_visible()
-    with page.expect_request(lambda request: "strength=0.5" in request.url):
-        panel.get_by_label("Strength").fill("0.5")
-    with page.expect_request(lambda request: "format=webp" in request.url):
+    with page.expect_response(lambda answer: "format=webp" in answer.url):
         panel.get_by_label("Format").select_option("webp")
-    expect(panel.get_by_role("link", name="Download")).to_have_attribute("download", "a-clean.webp")
+    name, picture = taken(page)
+    assert (name, picture.format) == ("a-clean.webp", "WEBP")
+
+
+@pytest.mark.slow
+def test_less_strength_is_mixed_here_and_taken_as_it_is_shown(visit: Visit):
+    """Nothing is sent for it but when it is to be taken, and then once."""
+    page = visit.open()
+    choose(page, file("a.png", NOISY))
+    page.wait_for_selector("#clean .stage.whole")
+    whole = np.asarray(taken(page)[1], int)
+    slider = page.locator("#clean aside").get_by_label("Strength")
+    assert after_asking(page, lambda: slider.fill("0.5")) == []
+    download = page.locator("#clean .download")
+    expect(download).to_have_text("Download at 50 %")
+    expect(page.locator("#clean .facts")).to_contain_text("not made yet")
+    with page.expect_request(lambda request: "strength=0.5" in request.url):
+        half = np.asarray(taken(page)[1], int)
+    before = np.asarray(decoded(NOISY), int)
+    assert np.abs(before - whole).max() > 8, "so that half of it is something"
+    assert np.abs(half - (before + whole) / 2).max() <= 1
+    page.get_by_role("button", name="Pixels").click()
+    page.get_by_role("slider", name="Before and after").press("Home")
+    shown = seen(page)
+    middle = shown[shown.shape[0] // 2 + 8 - 16 * 4 :: 16, shown.shape[1] // 2 + 8 - 16 * 4 :: 16][:8, :8]
+    assert np.abs(middle.astype(int) - half[41:49, 56:64]).max() <= 2
+    assert after_asking(page, lambda: taken(page, "#clean .get")) == [], "it is there by now"
+    assert after_asking(page, lambda: slider.fill("1")) == []
+    assert np.array_equal(np.asarray(taken(page)[1], int), whole)
+
+
+@pytest.mark.slow
+def test_a_file_that_is_made_for_another_strength_is_given_up(visit: Visit):
+    page = visit.open()
+    choose(page, file("a.png", GREY))
+    page.wait_for_selector("#clean .stage.whole")
+    slider, words = page.locator("#clean aside").get_by_label("Strength"), page.locator("#clean .file .words")
+    slider.fill("0.5")
+    held: list[Route] = []
+    page.route("**/denoise?*", lambda route: held.append(route))
+    page.locator("#clean .download").click()
+    expect(words).to_have_text("Sending")
+    page.locator("#clean .veil").get_by_role("button", name="Cancel").click()
+    expect(words).to_contain_text(" in ")
+    page.locator("#clean .download").click()
+    expect(words).to_have_text("Sending")
+    slider.fill("0.25")
+    expect(words).to_contain_text(" in ")
+    page.unroute("**/denoise?*")
+    with page.expect_request(lambda request: "strength=0.25" in request.url):
+        assert taken(page)[0] == "a-clean.png"
 
 
 @pytest.mark.slow
@@ -94,10 +173,10 @@ def test_what_is_changed_while_an_answer_comes_is_not_forgotten(visit: Visit):
     while not held:
         page.wait_for_timeout(20)
     panel = page.locator("#clean aside")
-    with page.expect_request(lambda request: "format=webp" in request.url):
+    with page.expect_response(lambda answer: "format=webp" in answer.url):
         panel.get_by_label("Format").select_option("webp")
         held[0].continue_()
-    expect(panel.get_by_role("link", name="Download")).to_have_attribute("download", "a-clean.webp")
+    assert taken(page)[0] == "a-clean.webp"
     expect(panel.get_by_label("Format")).to_have_value("webp")
 
 
@@ -123,7 +202,7 @@ def test_a_row_is_cancelled_and_taken_up_again_over_the_picture(visit: Visit):
     expect(page.locator("#clean .file .words")).to_have_text("Cancelled")
     page.unroute("**/denoise?*")
     veil.get_by_role("button", name="Try again").press("Enter")
-    expect(page.locator("#clean aside").get_by_role("link", name="Download")).to_be_visible()
+    expect(page.locator("#clean aside").get_by_role("button", name="Download")).to_be_visible()
     expect(veil).to_be_hidden()
     assert page.evaluate("() => document.activeElement.className") == "view", "the focus is not lost"
 
@@ -225,7 +304,7 @@ def test_a_dropped_and_a_pasted_picture(visit: Visit):
     }"""
     for kind in ("drop", "paste"):
         page.evaluate(bring, [kind, list(GREY)])
-        expect(page.locator("#clean .file", has_text=kind).get_by_role("link", name="Download")).to_be_visible()
+        expect(page.locator("#clean .file", has_text=kind).get_by_role("button", name="Download")).to_be_visible()
 
 
 @pytest.mark.slow
@@ -239,6 +318,81 @@ def test_rows_are_chosen_and_removed(visit: Visit):
     page.get_by_role("button", name="Remove one.png").click()
     expect(page.locator("#clean .work")).to_be_hidden()
     expect(page.get_by_text("Or take one of these").first).to_be_visible()
+
+
+@pytest.mark.slow
+def test_one_large_picture_is_sent_at_a_time(visit: Visit):
+    """And small ones beside it."""
+    page, held = visit.open(), []
+    page.route("**/denoise?*", lambda route: held.append(route) if len(held) < 2 else route.continue_())
+    choose(page, file("one.png", LARGE), file("two.png", LARGE), file("small.png", GREY))
+    words = {name: page.locator("#clean .file", has_text=name).locator(".words") for name in ("one", "two", "small")}
+    expect(words["small"]).to_have_text("Sending")
+    page.wait_for_timeout(300)
+    expect(words["one"]).to_have_text("Sending")
+    expect(words["two"]).to_have_text("Waiting for its turn")
+    assert len(held) == 2
+    for route in held:
+        route.continue_()
+    expect(page.locator("#clean .get:visible")).to_have_count(3)
+
+
+@pytest.mark.slow
+def test_what_is_told_of_a_picture_has_its_room_before(visit: Visit):
+    page = visit.open()
+    held: list[Route] = []
+    page.route("**/denoise?*", lambda route: held.append(route))
+    choose(page, file("a.png", NOISY))
+    expect(page.locator("#clean .words")).to_have_text("Sending")
+    page.wait_for_timeout(300)
+    places = "() => [...document.querySelectorAll('#clean aside *, #clean .rows')].map((one) => one.offsetTop)"
+    before = page.evaluate(places)
+    held[0].continue_()
+    expect(page.locator("#clean .facts")).to_contain_text("levels")
+    assert page.evaluate(places) == before
+
+
+def test_one_thing_is_the_first_to_do(visit: Visit):
+    """To bring a picture; once there is one, to take it."""
+    page = visit.open()
+    page.wait_for_selector("#clean .samples img")
+    primary = page.locator("#clean .primary:visible")
+    assert primary.all_inner_texts() == ["Choose pictures"]
+    choose(page, file("a.png", GREY))
+    assert primary.all_inner_texts() == ["Download"]
+    expect(page.locator("#clean .choose")).to_have_text("Add pictures")
+    page.get_by_role("button", name="Remove a.png").click()
+    assert primary.all_inner_texts() == ["Choose pictures"]
+
+
+def test_where_to_drop_is_shown_while_files_are_dragged(visit: Visit):
+    page = visit.open()
+    page.wait_for_selector("#clean .samples img")
+    landing = page.locator("#clean .landing")
+    drag = """(kind) => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File(["a"], "a.png"));
+        document.body.dispatchEvent(new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer}));
+    }"""
+    expect(landing).to_be_hidden()
+    page.evaluate(drag, "dragover")
+    expect(landing).to_be_visible()
+    box = landing.bounding_box()
+    assert box
+    assert (box["width"], box["height"]) == (1280 - 24, 900 - 24)
+    page.evaluate(drag, "dragleave")
+    expect(landing).to_be_hidden()
+
+
+def test_a_bar_whose_end_nobody_knows_moves(visit: Visit):
+    page = visit.open()
+    page.route("**/denoise?*", lambda route: None)
+    choose(page, file("a.png", GREY))
+    bar = page.locator("#clean .file.shown progress")
+    expect(bar).to_be_visible()
+    style = bar.evaluate("bar => [getComputedStyle(bar).backgroundImage, getComputedStyle(bar).animationName]")
+    assert "gradient" in style[0]
+    assert style[1] == "passing"
 
 
 def test_the_samples_are_those_that_are_credited():

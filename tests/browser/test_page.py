@@ -15,6 +15,11 @@ from .conftest import SMALL, WIDTHS, Visit, visiting
 VIEWS = ("clean", "dream", "colour", "code", "models", "credits")
 KEY = "a-key-of-sixteen-letters"
 WIRE = 75_000
+TOUCHED = "main :is(button, select, summary, input:not(.apart), label.button)"
+SMALL_TARGETS = """all => all
+    .filter((one) => one.offsetParent && !one.matches(".cell"))
+    .map((one) => [one.className, one.innerText, one.offsetWidth, one.offsetHeight])
+    .filter(([, , width, height]) => width < 44 || height < 44)"""
 
 
 def findings(page: Page) -> list[str]:
@@ -94,6 +99,34 @@ def test_axe_finds_nothing_with_all_there_is_to_see(browser: Browser, real: Serv
                 assert overflow(page) <= 0, (bring.__name__, width)
                 if width in (min(WIDTHS), max(WIDTHS)):
                     assert findings(page) == [], (bring.__name__, width)
+
+
+@pytest.mark.slow
+def test_it_is_used_with_a_thumb(browser: Browser, small: Server):
+    """On a phone nothing sticks out, and what is touched is as large as WCAG 2.5.5 has it, but pictures."""
+    with visiting(browser, small.url, 360, 740, touch=True, refusals=True) as visit:
+        page = visit.open()
+        with_work(page)
+        for view in VIEWS:
+            page.evaluate("view => (location.hash = view)", view)
+            page.locator(f"#{view}-title").wait_for(state="attached")
+            page.wait_for_load_state("networkidle")
+            assert overflow(page) <= 0, view
+            assert page.locator(TOUCHED).evaluate_all(SMALL_TARGETS) == [], view
+
+
+def test_tab_goes_as_one_sees_it(visit: Visit):
+    """What comes later on the page stands below what comes before."""
+    page = visit.open()
+    files = [{"name": "a.png", "mimeType": "image/png", "buffer": encoded(scene(90, 120, 3))}]
+    page.locator("#clean input[type=file]").set_input_files(files)  # type: ignore[arg-type]
+    page.wait_for_selector("#clean .stage.whole")
+    stops = page.locator("#clean :is(.view, .download, .show, .choose, .samples button)")
+    tops = stops.evaluate_all("all => all.map((one) => one.getBoundingClientRect().top)")
+    assert len(tops) == 8
+    assert tops[0] == min(tops)
+    assert tops[2:] == sorted(tops[2:])
+    assert tops[2] > max(tops[:2])
 
 
 def test_it_is_light(browser: Browser, small: Server):

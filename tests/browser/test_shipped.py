@@ -1,5 +1,6 @@
 """Each view with the models that ship: that what it shows is what it says."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -52,12 +53,12 @@ def test_a_noisy_photograph_comes_back_clean(shipped: Visit, tmp_path: Path):
     page.wait_for_selector("#clean .samples img")
     page.locator("#clean input[type=file]").set_input_files(noisy)
     with page.expect_download() as download:
-        page.locator("#clean aside").get_by_role("link", name="Download").click()
+        page.locator("#clean aside").get_by_role("button", name="Download").click()
     download.value.save_as(got)
     facts = page.locator("#clean .facts")
     expect(facts).to_contain_text("photo@")
-    found = float(facts.get_by_text(", found").inner_text().split(",")[0])
-    assert found == pytest.approx(RMS_OF_BRIDGE, abs=2)
+    measured = float(page.locator("#clean .told").first.inner_text().split(",")[0])
+    assert measured == pytest.approx(RMS_OF_BRIDGE, abs=2)
     assert decibels(got, clean) > decibels(noisy, clean) + 7
 
 
@@ -65,7 +66,7 @@ def test_a_sample_loses_the_noise_of_a_camera(shipped: Visit, tmp_path: Path):
     page, got = shipped.open(), tmp_path / "got.jpg"
     page.get_by_role("button", name="Cat").click()
     with page.expect_download() as download:
-        page.locator("#clean aside").get_by_role("link", name="Download").click()
+        page.locator("#clean aside").get_by_role("button", name="Download").click()
     download.value.save_as(got)
     noisy = Path(__file__).parents[2] / "service" / "web" / "samples" / "cat.jpg"
     assert decibels(got, SAMPLES / "cat.jpg") > decibels(noisy, SAMPLES / "cat.jpg") + 2
@@ -101,7 +102,7 @@ def test_a_grey_sky_turns_blue(shipped: Visit, tmp_path: Path):
     page, got = shipped.open("#colour"), tmp_path / "got.jpg"
     page.get_by_role("button", name="Mountain").click()
     with page.expect_download() as download:
-        page.locator("#colour aside").get_by_role("link", name="Download").click()
+        page.locator("#colour aside").get_by_role("button", name="Download").click()
     download.value.save_as(got)
     with Image.open(got) as coloured:
         sky = np.asarray(coloured.convert("RGB"), float)[:100, 300:].mean((0, 1))
@@ -124,12 +125,28 @@ def test_a_sparse_code_is_mostly_nought_and_makes_its_picture_again(shipped: Vis
     assert np.mean((given - levels(page, "#code-rebuilt")) ** 2) > 2 * error
 
 
-def test_each_model_has_its_card_its_figures_and_its_sheet(shipped: Visit):
+def test_each_model_has_its_headline_its_card_and_its_sheet(shipped: Visit):
     page = shipped.open("#models")
     page.wait_for_selector(".model")
     for model in page.locator(".model").all():
         model.scroll_into_view_if_needed()
         expect(model.locator(".sheet img")).to_be_visible(timeout=PATIENCE)
+        expect(model.locator(".headline b")).to_have_text(re.compile(r"\d (dB|nats|% zeros|levels off|× the error)$"))
+        expect(model.locator(".caption")).to_have_text(re.compile(r"\w.*\.$"))
         model.get_by_text("Card and figures").click()
         expect(model.get_by_role("heading", name="Measured", exact=True)).to_be_visible()
         assert model.get_by_role("table").count() + model.locator(".card li").count() > 0
+    photo = page.locator(".model", has_text="photo@2")
+    expect(photo.locator(".headline")).to_have_text("30.8 dB from 20.5, noise of 25 (cbsd68)")
+    cells = photo.get_by_role("cell", name="39.63").first
+    assert cells.evaluate("cell => getComputedStyle(cell).textAlign") == "right"
+
+
+def test_sheets_of_photographs_are_light(shipped: Visit):
+    page = shipped.page
+    with page.expect_response("**/models/photo%402/sheet") as answer:
+        shipped.open("#models")
+        page.wait_for_selector(".model")
+        page.locator(".model", has_text="photo@2").scroll_into_view_if_needed()
+    assert answer.value.headers["content-type"] == "image/webp"
+    assert len(answer.value.body()) < 150_000

@@ -44,11 +44,29 @@ def test_who_is_told_that_the_service_is_busy_waits_and_tries_again(refused: Vis
 
     page.route("**/denoise?*", answer)
     choose(page, "a.png", PICTURE)
-    expect(page.locator("#clean .file .words")).to_contain_text("The service is busy")
-    expect(page.locator("#clean .file .words")).to_contain_text("Trying again in")
-    expect(page.locator("#clean .file").get_by_role("link", name="Download")).to_be_visible()
+    expect(page.locator("#clean .file .words")).to_contain_text("The service is busy. Asking again in")
+    expect(page.locator("#clean .file.bad")).to_have_count(0)
+    expect(page.locator("#clean .veil").get_by_role("button", name="Cancel")).to_be_visible()
+    expect(page.locator("#clean .file").get_by_role("button", name="Download")).to_be_visible()
     assert len(asked) == 2
     assert asked[1] - asked[0] >= 1.9
+
+
+def test_a_service_that_stays_busy_is_waited_for_a_few_times_and_then_told(refused: Visit):
+    page, asked = refused.open(), []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        told = {"Content-Type": "application/problem+json", "Retry-After": "1"}
+        route.fulfill(status=503, headers=told, body=json.dumps(BUSY))
+
+    page.route("**/denoise?*", answer)
+    choose(page, "a.png", PICTURE)
+    expect(page.locator("#clean .file.bad .words")).to_contain_text("It can be asked again in about 1.0 s")
+    assert len(asked) == 5
+    page.unroute("**/denoise?*")
+    page.locator("#clean .file").get_by_role("button", name="Try again").click()
+    expect(page.locator("#clean .file").get_by_role("button", name="Download")).to_be_visible()
 
 
 def test_a_service_that_is_gone_is_told_and_asked_again_when_told_to(refused: Visit):
@@ -60,7 +78,7 @@ def test_a_service_that_is_gone_is_told_and_asked_again_when_told_to(refused: Vi
     expect(row.locator(".words")).to_contain_text("The service does not answer")
     page.context.set_offline(False)
     row.get_by_role("button", name="Try again").click()
-    expect(row.get_by_role("link", name="Download")).to_be_visible()
+    expect(row.get_by_role("button", name="Download")).to_be_visible()
 
 
 def test_a_service_that_is_gone_from_the_start_is_asked_again_when_told_to(refused: Visit):
@@ -147,7 +165,7 @@ def test_a_large_picture_is_followed_cancelled_and_taken_up_again(
 
         row.get_by_role("button", name="Try again").click()
         seen = []
-        while not row.get_by_role("link", name="Download").is_visible():
+        while not row.get_by_role("button", name="Download").is_visible():
             seen.append(int(bar.get_attribute("value") or 0))
             page.wait_for_timeout(200)
         grown = [value for value in seen if value]

@@ -16,7 +16,7 @@ def test_a_grey_picture_gets_colours(visit: Visit):
     page.get_by_role("button", name="Mountain").click()
     expect(page.locator("#colour .facts")).to_contain_text("480 × 300")
     with page.expect_download() as download:
-        page.locator("#colour aside").get_by_role("link", name="Download").click()
+        page.locator("#colour aside").get_by_role("button", name="Download").click()
     assert download.value.suggested_filename == "mountain-colour.jpg"
 
 

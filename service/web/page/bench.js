@@ -3,18 +3,21 @@ import { copyOf, make, notice } from "./dom.js";
 import { Drawable } from "./pictures.js";
 import { Row } from "./row.js";
 import { Viewer } from "./viewer.js";
-import { bytes, seconds } from "./words.js";
+import { bytes, percent, seconds } from "./words.js";
 
 const AT_ONCE = 2;
 const AGAIN_AFTER = 250;
+const NOT_YET = "–";
+/** Milliseconds that a file stays for the browser to take. */
+const KEPT = 60_000;
 const SUFFIXES = { jpeg: "jpg", "svg+xml": "svg" };
 
 export class Bench {
   /**
    * section: of the page. task: what is done here:
-   * ask(row, signal) promises `{blob, headers}`; settings() of the next picture; shown(row), answered(row) and
-   * facts(row) of one that is looked at; verb, for names of files; samples `{title, note, folder, pictures: [[file,
-   * name, by]]}`; grey.
+   * ask(row, settings, signal) promises `{blob, headers}`; settings() of the next picture; shown(row) and answered(row)
+   * of one that is looked at; facts(row) of it, `[name, value]` of always the same names; verb, for names of files;
+   * samples `{title, note, folder, pictures: [[file, name, by]]}`; grey.
    */
   constructor(section, task) {
     Object.assign(this, { section, task, rows: [], chosen: null });
@@ -22,16 +25,17 @@ export class Bench {
     this.host = section.querySelector(".bench");
     this.part = (name) => this.host.querySelector(`.${name}`);
     this.viewer = new Viewer(this.part("stage"));
+    this.choice = this.host.querySelector("input[type=file]");
     this.listen();
     this.layOutSamples(task.samples);
   }
 
   listen() {
-    const choice = this.host.querySelector("input[type=file]");
-    choice.addEventListener("change", () => {
-      this.add([...choice.files]);
-      choice.value = "";
+    this.choice.addEventListener("change", () => {
+      this.add([...this.choice.files]);
+      this.choice.value = "";
     });
+    this.part("download").addEventListener("click", () => this.take(this.chosen));
     const over = (event, is) => {
       if (this.section.hidden || ![...(event.dataTransfer?.types ?? [])].includes("Files")) return false;
       event.preventDefault();
@@ -72,15 +76,14 @@ export class Bench {
 
   add(files) {
     if (!files.length) return;
-    this.host.classList.add("busy");
-    this.part("work").hidden = this.part("rows").hidden = false;
+    this.filled(true);
     const heard = {
       chosen: (row) => this.choose(row),
       removed: (row) => this.remove(row),
       asked: () => this.pump(),
       moved: (row) => row === this.chosen && this.follow(),
-      summary: (row) => `${bytes(row.result.blob.size)} in ${seconds(row.result.seconds)}`,
-      fileName: (row) => this.fileName(row),
+      taken: (row) => this.take(row),
+      summary,
     };
     const rows = files.map((file) => new Row(file, this.task.settings(), { ask: this.task.ask, heard }));
     this.rows.push(...rows);
@@ -97,9 +100,14 @@ export class Bench {
 
   /** Starts what there is room for. */
   pump() {
-    const room = AT_ONCE - this.rows.filter((row) => row.busy).length;
-    for (const row of this.rows.filter((one) => one.state === "waiting").slice(0, Math.max(0, room)))
-      row.work().finally(() => this.pump());
+    for (const row of this.rows.filter(({ state, putOff }) => state === "waiting" && !putOff))
+      if (this.hasRoomFor(row)) row.work().finally(() => this.pump());
+  }
+
+  /** A few at a time, and one large one: of two the service would have to refuse one. */
+  hasRoomFor(row) {
+    const largeOnes = this.rows.filter(({ large, busy, putOff }) => large && (busy || putOff));
+    return this.rows.filter(({ busy }) => busy).length < AT_ONCE && !(row.large && largeOnes.length);
   }
 
   /** Shows a row's picture, before and, where it is there, after. */
@@ -126,7 +134,10 @@ export class Bench {
   }
 
   async lookNow(row, signal) {
-    const show = () => this.viewer.show(row.before, row.after ?? row.stale ?? null, { grey: this.task.grey });
+    const show = () => {
+      const { grey } = this.task;
+      this.viewer.show(row.before, row.after ?? row.stale ?? null, { grey, strength: row.strength });
+    };
     try {
       row.before ??= await Drawable.of(row.file, signal);
       if (signal.aborted) return this.release(row);
@@ -151,11 +162,10 @@ export class Bench {
     const words = row.part("words").textContent;
     const unseen = this.unseen && row.state === "done" ? "It can't be shown here, but it can be downloaded." : "";
     this.viewer.cover(row.state === "done" ? unseen : words, row.offer, row.share);
-    if (row.result || !row.stale) this.tellFacts(row.result ? this.task.facts(row) : []);
+    if (row.result || !row.stale) this.tellFacts(this.task.facts(row));
     const download = this.part("download");
     download.setAttribute("aria-disabled", row.state !== "done");
-    if (row.state === "done") Object.assign(download, { href: row.address, download: this.fileName(row) });
-    else download.removeAttribute("href");
+    download.textContent = row.strength < 1 ? `Download at ${percent(row.strength)}` : "Download";
     if (row.state === "done" && !row.after && row.seen !== row.result) {
       row.seen = row.result;
       this.task.answered?.(row);
@@ -163,17 +173,36 @@ export class Bench {
     }
   }
 
+  /** What isn't known yet keeps its room. */
   tellFacts(facts) {
-    this.part("facts").replaceChildren(...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+    const told = facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value || NOT_YET)]);
+    this.part("facts").replaceChildren(...told);
   }
 
-  /** Does a row again with other settings, when nobody has changed them for a moment; what there was is shown till then. */
-  redo(row, settings) {
+  /** Other settings for a row: it is done again, but for another strength, which is mixed here. */
+  set(row, settings) {
+    const changed = Object.keys(settings).filter((name) => settings[name] !== row.settings[name]);
     row.settings = settings;
+    if (changed.some((name) => name !== "strength")) this.redo(row);
+    else if (changed.length) row.remixed();
+    if (row === this.chosen) this.follow();
+  }
+
+  /** Does a row again, when nobody has changed its settings for a moment; what there was is shown till then. */
+  redo(row) {
     row.later(AGAIN_AFTER, () => {
       if (row.after) [row.stale, row.after] = [row.after, null];
       row.again();
     });
+  }
+
+  /** Has a row's file downloaded as it is shown, when it is there. */
+  take(row) {
+    if (row.state !== "done") return;
+    if (!row.ready) return row.mix();
+    const href = URL.createObjectURL(row.ready.blob);
+    make("a", { href, download: this.fileName(row) }).click();
+    setTimeout(() => URL.revokeObjectURL(href), KEPT);
   }
 
   /** Frees the memory of what is not looked at. */
@@ -192,22 +221,34 @@ export class Bench {
       this.chosen = null;
       const next = this.rows[Math.min(place, this.rows.length - 1)];
       if (next) this.choose(next);
-      (next?.part("show") ?? this.host.querySelector("input[type=file]")).focus();
+      (next?.part("show") ?? this.choice).focus();
     }
     if (!this.rows.length) this.empty();
     this.pump();
   }
 
   empty() {
-    this.host.classList.remove("busy");
-    this.part("work").hidden = this.part("rows").hidden = true;
+    this.filled(false);
     this.viewer.show(null, null);
-    this.host.querySelector("input[type=file]").focus();
+    this.choice.focus();
+  }
+
+  /** Whether there are pictures: to bring the first is the one thing to do, to bring others is not. */
+  filled(is) {
+    this.host.classList.toggle("busy", is);
+    this.part("work").hidden = this.part("rows").hidden = !is;
+    this.part("choose").classList.toggle("primary", !is);
+    this.part("choose").querySelector("span").textContent = is ? "Add pictures" : "Choose pictures";
   }
 
   fileName(row) {
     const stem = row.name.replace(/\.[^.]+$/, "");
-    const kind = row.result.blob.type.replace("image/", "");
+    const kind = row.ready.blob.type.replace("image/", "");
     return `${stem}-${this.task.verb}.${SUFFIXES[kind] ?? kind}`;
   }
+}
+
+function summary({ ready, result }) {
+  const { blob, seconds: taken } = ready ?? result;
+  return `${bytes(blob.size)} in ${seconds(taken)}`;
 }

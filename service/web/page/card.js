@@ -1,6 +1,8 @@
 // A model card on the page: the little of Markdown that cards are written in.
 import { make } from "./dom.js";
 
+const NUMBER = /^-?[\d.,]+(e[+-]?\d+)?$/;
+
 /** The elements of a card; its head of YAML, its title and its pictures, which the page has elsewhere, are left out. */
 export function card(text) {
   const body = text.replace(/^---\n[\s\S]*?\n---\n/, "");
@@ -23,9 +25,11 @@ function blockOf(lines) {
 
 function table(lines) {
   const [head, , ...rows] = lines.map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
-  const header = make("thead", {}, make("tr", {}, ...head.map((cell) => make("th", { scope: "col" }, ...inline(cell)))));
-  const body = rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", {}, ...inline(cell)))));
-  const whole = make("table", {}, header, make("tbody", {}, ...body));
+  const isNumber = head.map((_, column) => rows.every((row) => NUMBER.test(row[column])));
+  const kind = (column) => ({ className: isNumber[column] ? "number" : "" });
+  const header = make("tr", {}, ...head.map((cell, column) => make("th", { scope: "col", ...kind(column) }, ...inline(cell))));
+  const body = rows.map((row) => make("tr", {}, ...row.map((cell, column) => make("td", kind(column), ...inline(cell)))));
+  const whole = make("table", {}, make("thead", {}, header), make("tbody", {}, ...body));
   return make("div", { className: "wide", tabIndex: 0, aria: { role: "group", label: `Figures by ${head[0]}` } }, whole);
 }
 

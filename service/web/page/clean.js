@@ -3,7 +3,7 @@ import { Bench } from "./bench.js";
 import { find, make } from "./dom.js";
 import { path, pictureInParts } from "./service.js";
 import { choices, lacking, named } from "./shelf.js";
-import { bytes, seconds } from "./words.js";
+import { bytes, percent, seconds } from "./words.js";
 
 const FORMATS = [
   ["", "As it came"],
@@ -13,6 +13,8 @@ const FORMATS = [
   ["avif", "AVIF"],
   ["tiff", "TIFF"],
 ];
+/** Levels of white noise below which the measure of it says little of what is in a picture. */
+const EVEN = 2;
 const SAMPLES = {
   title: "Or take one of these",
   note: "CC0 photographs. The noise in them is ours: made by the program that teaches the models, as a camera in the dark makes it.",
@@ -33,8 +35,8 @@ export function open(models) {
     verb: "clean",
     samples: SAMPLES,
     settings: () => panel.next(),
-    ask: (row, signal) =>
-      pictureInParts(path("/denoise", queryOf(row.settings)), (done, tiles) => row.progress(done, tiles), {
+    ask: (row, settings, signal) =>
+      pictureInParts(path("/denoise", queryOf(settings)), (done, tiles) => row.progress(done, tiles), {
         method: "POST",
         body: row.file,
         signal,
@@ -45,10 +47,10 @@ export function open(models) {
   };
   const bench = new Bench(find("clean"), task);
   bench.part("settings-side").append(panel.element);
-  panel.changed = () => bench.chosen && bench.redo(bench.chosen, panel.given());
+  panel.changed = () => bench.chosen && bench.set(bench.chosen, panel.given());
   panel.mixed = (strength) => bench.viewer.mix(strength);
   panel.alone = () => bench.rows.length < 2;
-  panel.all = () => bench.rows.forEach((row) => row !== bench.chosen && bench.redo(row, panel.given()));
+  panel.all = () => bench.rows.forEach((row) => bench.set(row, panel.given()));
   return { visit: (query) => panel.choose(query.get("model")) };
 }
 
@@ -59,18 +61,15 @@ const queryOf = ({ model, sigma, strength, format }) => ({
   format: format || null,
 });
 
-function facts(row) {
-  const { headers, blob } = row.result;
-  const sigma = headers.get("denoir-sigma");
-  const computed = /model;dur=([\d.]+)/.exec(headers.get("server-timing") ?? "");
+function facts({ before, after, changed, file, ready, result, strength }) {
+  const computed = /model;dur=([\d.]+)/.exec(result?.headers.get("server-timing") ?? "");
   return [
-    ["Model", headers.get("denoir-model") ?? ""],
-    ...(sigma === null ? [] : [["White noise", `${Number(sigma).toFixed(1)}, ${row.settings.sigma === null ? "found" : "told"}`]]),
-    ...(row.after ? [["Taken away", `${row.changed.toFixed(1)} levels`]] : []),
-    ...(row.before ? [["Picture", `${row.before.width} × ${row.before.height}`]] : []),
-    ["Size", `${bytes(row.file.size)} → ${bytes(blob.size)}`],
-    ["Time", seconds(row.result.seconds)],
-    ...(computed ? [["Of it computing", seconds(computed[1] / 1000)]] : []),
+    ["Model", result?.headers.get("denoir-model")],
+    ["Taken away", after && `${(strength * changed).toFixed(1)} levels`],
+    ["Picture", before && `${before.width} × ${before.height}`],
+    ["Size", result && `${bytes(file.size)} → ${ready ? bytes(ready.blob.size) : "not made yet"}`],
+    ["Time", result && seconds(result.seconds)],
+    ["of it computing", computed && seconds(computed[1] / 1000)],
   ];
 }
 
@@ -80,14 +79,16 @@ class Panel {
     this.models = models;
     const options = (pairs) => pairs.map(([value, words]) => make("option", { value }, words));
     this.level = range({ max: 100, step: 0.5, value: 0 });
-    this.levelTold = make("span", { className: "told" }, "found by itself");
-    this.found = make("button", { type: "button", className: "small", hidden: true }, "Use the level found");
+    this.levelTold = make("span", { className: "told" });
+    this.levelHint = make("p", { className: "faint" });
+    this.found = make("button", { type: "button", className: "small", hidden: true }, "Measure it again");
     this.strength = range({ max: 1, step: 0.05, value: 1 });
     this.strengthTold = make("span", { className: "told" }, "100 %");
     this.model = make("select", {}, ...choices(models));
     this.format = make("select", {}, ...options(FORMATS));
     this.everywhere = make("button", { type: "button", className: "small" }, "The same for all pictures");
-    this.levelPart = make("div", {}, labelled("Noise level", this.level, this.levelTold), this.found);
+    const hint = make("div", { className: "hint" }, this.levelHint, this.found);
+    this.levelPart = make("div", {}, labelled("Noise level", this.level, this.levelTold), hint);
     this.element = make(
       "div",
       { className: "settings-side" },
@@ -124,7 +125,7 @@ class Panel {
     });
     this.strength.addEventListener("input", () => {
       this.tell();
-      if (this.mixable) this.mixed(Number(this.strength.value));
+      this.mixed(Number(this.strength.value));
     });
     for (const one of [this.strength, this.model, this.format])
       one.addEventListener("change", () => {
@@ -155,22 +156,35 @@ class Panel {
   }
 
   /** Tells what was found of a picture; what is set stays so, as it may have been changed meanwhile. */
-  hear({ result, settings }) {
-    this.heard = result?.headers.get("denoir-sigma") ?? null;
-    if (this.sigma === null) this.level.value = this.heard ?? 0;
-    this.mixable = settings.strength === 1;
+  hear({ result }) {
+    this.measured = result ? Number(result.headers.get("denoir-sigma") ?? 0) : null;
+    if (this.sigma === null) this.level.value = this.measured ?? 0;
     this.tell();
   }
 
   tell() {
     const auto = this.sigma === null;
-    const found = this.heard ? `${Number(this.heard).toFixed(1)}, found` : "found by itself";
     this.levelPart.hidden = !this.takesLevel;
-    this.levelTold.textContent = auto ? found : `${this.sigma.toFixed(1)}, told`;
+    this.levelTold.textContent = auto ? level(this.measured) : `${this.sigma.toFixed(1)}, set by you`;
+    this.levelHint.textContent = hint(this.measured);
+    this.levelHint.hidden = !auto;
     this.found.hidden = auto;
     this.everywhere.hidden = this.alone?.() ?? true;
-    this.strengthTold.textContent = `${Math.round(100 * this.strength.value)} %`;
+    this.strengthTold.textContent = percent(this.strength.value);
   }
+}
+
+const hardly = (measured) => measured !== null && measured < EVEN;
+
+function level(measured) {
+  if (measured === null) return "measured by itself";
+  return hardly(measured) ? "hardly any measured" : `${measured.toFixed(1)}, measured`;
+}
+
+function hint(measured) {
+  return hardly(measured)
+    ? "Only even grain has a level, and hardly any is here. If a camera’s blotches stay, set a level."
+    : "How strong even grain is, of 255 levels. Set it where too much goes, or too little.";
 }
 
 /** The one for photographs as cameras make them, else any for pictures of any size. */

@@ -9,6 +9,7 @@ import { told } from "./words.js";
 
 const GIVEN = 16;
 const FEW = 5;
+const REACH = 12;
 
 export function open(models) {
   const able = models.filter((model) => model.size && ["encode", "decode"].every((one) => model.asks.includes(one)));
@@ -38,11 +39,8 @@ class Coded {
   }
 
   listen() {
-    this.bars.addEventListener("click", ({ target }) => {
-      const bar = target.closest(".bar");
-      if (bar) this.flip(Number(bar.dataset.index));
-    });
-    this.bars.addEventListener("pointerover", ({ target }) => target.closest(".bar") && this.at(Number(target.closest(".bar").dataset.index)));
+    this.bars.addEventListener("click", (event) => this.code.length && this.flip(this.barAt(event)));
+    this.bars.addEventListener("pointermove", (event) => this.at(this.barAt(event)));
     this.bars.addEventListener("keydown", (event) => this.key(event));
     find("code-all").addEventListener("click", () => this.leaveOut([]));
     find("code-few").addEventListener("click", () => this.leaveOut(this.byHeight().slice(FEW)));
@@ -123,6 +121,16 @@ class Coded {
     this.bars.setAttribute("aria-activedescendant", `bar-${this.here}`);
     this.tellBar();
     this.rebuild();
+  }
+
+  /** The bar that is meant: where they are narrow, the nearest that is not 0 within a finger's reach. */
+  barAt({ clientX }) {
+    const { left, width } = this.bars.getBoundingClientRect();
+    const each = width / this.code.length;
+    const there = Math.min(this.code.length - 1, Math.max(0, Math.floor((clientX - left) / each)));
+    for (let by = 0; by * each <= REACH; by += 1)
+      for (const index of [there - by, there + by]) if (this.code[index]) return index;
+    return there;
   }
 
   at(index) {

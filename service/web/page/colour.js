@@ -27,18 +27,18 @@ export function open(models) {
     samples: SAMPLES,
     grey: true,
     settings: () => ({ model: model.value }),
-    ask: (row, signal) => picture(path("/colorize", row.settings), { method: "POST", body: row.file, signal }),
+    ask: (row, settings, signal) => picture(path("/colorize", settings), { method: "POST", body: row.file, signal }),
     shown: (row) => (model.value = row.settings.model),
-    facts: (row) => [
-      ["Model", row.result.headers.get("denoir-model") ?? ""],
-      ...(row.before ? [["Picture", `${row.before.width} × ${row.before.height}`]] : []),
-      ["Size", `${bytes(row.file.size)} → ${bytes(row.result.blob.size)}`],
-      ["Time", seconds(row.result.seconds)],
+    facts: ({ before, file, result }) => [
+      ["Model", result?.headers.get("denoir-model")],
+      ["Picture", before && `${before.width} × ${before.height}`],
+      ["Size", result && `${bytes(file.size)} → ${bytes(result.blob.size)}`],
+      ["Time", result && seconds(result.seconds)],
     ],
   };
   const bench = new Bench(find("colour"), task);
   bench.part("settings-side").append(make("label", {}, "Model", model));
-  model.addEventListener("change", () => bench.chosen && bench.redo(bench.chosen, task.settings()));
+  model.addEventListener("change", () => bench.chosen && bench.set(bench.chosen, task.settings()));
   return {
     visit(query) {
       model.value = (named(able, query.get("model")) ?? { title: model.value }).title;

@@ -1,25 +1,37 @@
 // One picture on its way: its row on the page, and the asking for it.
 import { copyOf, make, say } from "./dom.js";
 import { Trouble } from "./service.js";
-import { told } from "./words.js";
+import { told, why } from "./words.js";
 
 const THUMB = 112;
 const OWN_TRIES = 4;
+const SECOND = 1000;
+/** Bytes from which a picture is a large one, which may take seconds. */
+const LARGE = 1e6;
 
 export class Row {
-  /** file: what was given. ask(row, signal): promises `{blob, headers}`. heard: told of what happens to the row. */
+  /**
+   * file: what was given. ask(row, settings, signal): promises `{blob, headers}`. heard: told of what happens to the row.
+   *
+   * Of a setting `strength` only 1 is asked for, as less of a change is mixed where it is shown (`result`). The file of
+   * it is asked for when it is to be taken (`mixed`).
+   */
   constructor(file, settings, { ask, heard, name }) {
     Object.assign(this, { file, settings, ask, heard, name: name ?? file.name ?? "pasted picture" });
-    this.state = "waiting";
-    this.result = null;
+    this.result = this.mixed = null;
+    this.mixing = this.putOff = false;
     this.tries = 0;
     this.element = copyOf("row").firstElementChild;
     this.part = (name) => this.element.querySelector(`.${name}`);
+    this.bar = this.element.querySelector("progress");
     this.part("name").textContent = this.name;
     this.part("remove").setAttribute("aria-label", `Remove ${this.name}`);
+    this.part("get").setAttribute("aria-label", `Download ${this.name}`);
+    this.bar.setAttribute("aria-label", `How far ${this.name} is`);
     this.part("show").addEventListener("click", () => heard.chosen(this));
-    this.part("again").addEventListener("click", () => this.again());
+    this.part("again").addEventListener("click", () => this.retry());
     this.part("cancel").addEventListener("click", () => this.cancel());
+    this.part("get").addEventListener("click", () => heard.taken(this));
     this.part("remove").addEventListener("click", () => heard.removed(this));
     this.tell("waiting", "Waiting for its turn");
   }
@@ -37,78 +49,97 @@ export class Row {
     }
   }
 
+  get large() {
+    return this.file.size >= LARGE;
+  }
+
   get busy() {
     return this.state === "working";
+  }
+
+  get strength() {
+    return this.settings.strength ?? 1;
+  }
+
+  /** The file as it is shown, where it is there. */
+  get ready() {
+    if (this.strength === 1) return this.result;
+    return this.mixed?.strength === this.strength ? this.mixed : null;
+  }
+
+  /** Whether trying again may help. */
+  get retriable() {
+    return this.state === "stopped" || (this.state === "bad" && this.passes);
   }
 
   /** What can be done about how it is: `[words, does]`, or nothing. */
   get offer() {
     if (["working", "waiting"].includes(this.state)) return ["Cancel", () => this.cancel()];
-    if (["bad", "stopped"].includes(this.state)) return ["Try again", () => this.again()];
-    return null;
+    return this.retriable ? ["Try again", () => this.retry()] : null;
   }
 
   /** How far it is, of 1; below 0 where nobody knows, null where it is not under way. */
   get share() {
-    return this.busy ? this.part("state").querySelector("progress").position : null;
+    return this.busy ? this.bar.position : null;
   }
 
   /** Asks for it, and tells how that goes and what came of it. */
   async work() {
     this.controller = new AbortController();
     const { signal } = this.controller;
-    this.result = null;
+    const { mixing, strength } = this;
+    if (!mixing) this.result = null;
     this.tell("working", "Sending");
     const began = performance.now();
     try {
       await readable(this.file);
-      const { blob, headers } = await this.ask(this, signal);
-      this.result = { blob, headers, seconds: (performance.now() - began) / 1000 };
-      this.tries = 0;
+      const answer = await this.ask(this, { ...this.settings, strength: mixing ? strength : 1 }, signal);
+      const came = { ...answer, strength, seconds: (performance.now() - began) / SECOND };
+      Object.assign(this, mixing ? { mixed: came } : { result: came }, { mixing: false, tries: 0 });
       this.done();
+      if (mixing) this.heard.taken(this);
     } catch (error) {
       if (!signal.aborted) this.failed(error);
-      else if (signal.reason !== "again") this.tell("stopped", "Cancelled");
+      else if (signal.reason === "cancel") this.stopped();
     }
   }
 
   /** Told of tiles while it works. */
   progress(done, tiles) {
     this.began ??= { at: performance.now(), done };
-    const bar = this.part("state").querySelector("progress");
-    Object.assign(bar, { max: tiles, value: done });
+    Object.assign(this.bar, { max: tiles, value: done });
     this.part("words").textContent = `${done} of ${tiles} tiles${this.left(done, tiles)}`;
     this.heard.moved(this);
   }
 
   left(done, tiles) {
     const gone = done - this.began.done;
-    const seconds = ((performance.now() - this.began.at) / 1000 / gone) * (tiles - done);
+    const seconds = ((performance.now() - this.began.at) / SECOND / gone) * (tiles - done);
     if (!gone || seconds < 1) return "";
     return seconds < 90 ? `, about ${Math.ceil(seconds)} s left` : `, about ${Math.round(seconds / 60)} min left`;
   }
 
   done() {
-    URL.revokeObjectURL(this.address);
-    this.address = URL.createObjectURL(this.result.blob);
     this.tell("done", this.heard.summary(this));
     say(`${this.name} is done`);
   }
 
+  /** Who is told when there will be room waits for it, which is nothing wrong yet. */
   failed(error) {
     if (!(error instanceof Trouble)) console.error(error);
+    if (error.after && this.tries++ < OWN_TRIES) return this.wait(error.after, error);
     const words = error instanceof Trouble ? told(error) : "That did not work. Try again.";
+    this.passes = error.passes ?? true;
     this.tell("bad", words);
     say(`${this.name}: ${words}`);
-    if (error.after && this.tries++ < OWN_TRIES) this.wait(error.after, words);
   }
 
-  /** Tries again by itself, when the service says that there will be room. */
-  wait(seconds, words) {
-    if (this.state !== "bad") return;
-    if (seconds <= 0) return this.again(false);
-    this.part("words").textContent = `${words} Trying again in ${Math.ceil(seconds)} s.`;
-    this.later(1000, () => this.wait(seconds - 1, words));
+  /** Asks again by itself, when the service says that there will be room. */
+  wait(seconds, trouble) {
+    this.putOff = seconds > 0;
+    this.tell("waiting", this.putOff ? `${why(trouble)} Asking again in ${Math.ceil(seconds)} s.` : "Waiting for its turn");
+    if (this.putOff) this.later(SECOND, () => this.wait(seconds - 1, trouble));
+    else this.heard.asked();
   }
 
   /** Does something after so many milliseconds, unless the row is stopped or something else is put off meanwhile. */
@@ -117,26 +148,54 @@ export class Row {
     this.timer = setTimeout(does, milliseconds);
   }
 
-  again(told = true) {
-    if (told) this.tries = 0;
+  /** Asks anew for all of it, by the settings as they are now. */
+  again() {
+    this.mixing = false;
+    this.mixed = null;
+    this.retry();
+  }
+
+  /** Asks for the file as it is shown. */
+  mix() {
+    this.mixing = true;
+    this.retry();
+  }
+
+  retry() {
+    this.tries = 0;
     this.stop("again");
-    this.tell("waiting", "Waiting for its turn");
-    this.heard.asked(this);
+    this.wait(0);
+  }
+
+  /** Told that another strength is to be shown: a file of the one before is not worth to be waited for. */
+  remixed() {
+    if (!this.mixing) return;
+    this.stop("remixed");
+    this.stopped();
   }
 
   cancel() {
+    const { busy } = this;
     this.stop("cancel");
-    if (this.state === "waiting") this.tell("stopped", "Cancelled");
+    if (!busy) this.stopped();
   }
 
   stop(reason) {
     clearTimeout(this.timer);
+    this.putOff = false;
     this.controller?.abort(reason);
+  }
+
+  /** It was told to stop; what had been made before is still there. */
+  stopped() {
+    if (this.mixing) {
+      this.mixing = false;
+      this.tell("done", this.heard.summary(this));
+    } else this.tell("stopped", "Cancelled");
   }
 
   remove() {
     this.stop("removed");
-    URL.revokeObjectURL(this.address);
     this.element.remove();
   }
 
@@ -146,15 +205,11 @@ export class Row {
     this.began = undefined;
     this.element.classList.toggle("bad", state === "bad");
     this.part("words").textContent = words;
-    const bar = this.part("state").querySelector("progress");
-    bar.hidden = state !== "working";
-    bar.removeAttribute("value");
-    bar.setAttribute("aria-label", `How far ${this.name} is`);
+    this.bar.hidden = state !== "working";
+    this.bar.removeAttribute("value");
     this.part("cancel").hidden = !["working", "waiting"].includes(state);
-    this.part("again").hidden = !["bad", "stopped"].includes(state);
-    const get = this.part("get");
-    get.hidden = state !== "done";
-    if (state === "done") Object.assign(get, { href: this.address, download: this.heard.fileName(this) });
+    this.part("again").hidden = !this.retriable;
+    this.part("get").hidden = state !== "done";
     if (focused && document.activeElement.hidden) this.element.querySelector(".do > :not([hidden])").focus();
     this.heard.moved(this);
   }
@@ -165,6 +220,6 @@ async function readable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
   } catch {
-    throw new Trouble("unreadable", { detail: "this can't be read: it is a folder, or has been moved since" });
+    throw new Trouble("unreadable");
   }
 }

@@ -2,6 +2,11 @@
 import { askForKey, key } from "./key.js";
 import { parts } from "./multipart.js";
 
+/** Statuses of what is wrong with a request and may be right later: a key to be given, too slow, too often. */
+const PASSING = [401, 408, 429];
+/** Slugs of what stays wrong though no status says so. */
+const FINAL = ["unreadable", "not-finite", "not-encoded"];
+
 /** What went wrong. slug: of the problem. after: seconds until it is worth to try again, where that is known. */
 export class Trouble extends Error {
   constructor(slug, problem = {}, after = 0) {
@@ -9,9 +14,10 @@ export class Trouble extends Error {
     Object.assign(this, { slug, problem, after });
   }
 
-  /** Whether the same may go well later. */
+  /** Whether the same may go well when it is tried again: not where the picture, or what is asked of it, is at fault. */
   get passes() {
-    return this.after > 0 || ["gone", "cut-off", "shutting-down", "not-ready"].includes(this.slug);
+    const { status = 0 } = this.problem;
+    return !FINAL.includes(this.slug) && (status < 400 || status >= 500 || PASSING.includes(status));
   }
 }
 
@@ -48,7 +54,7 @@ async function problemOf(answer) {
   try {
     return await answer.json();
   } catch {
-    return { detail: `the service answered ${answer.status}` };
+    return { status: answer.status, detail: `the service answered ${answer.status}` };
   }
 }
 

@@ -1,5 +1,5 @@
 // Two pictures of one size, before and after, drawn on one canvas: so zoom and place are the same for both.
-import { copyOf, eachFrame } from "./dom.js";
+import { copyOf, eachFrame, make } from "./dom.js";
 import { Gestures } from "./gestures.js";
 
 const PIXELS = 16;
@@ -33,10 +33,10 @@ export class Viewer {
     this.view.addEventListener("keydown", (event) => event.target === this.view && this.key(event));
   }
 
-  /** Shows pictures; `after` may be null as yet. `grey`: the first without its colours. */
-  show(before, after, { grey = false } = {}) {
+  /** Shows pictures; `after` may be null as yet. `grey`: the first without its colours. `strength`: see mix. */
+  show(before, after, { grey = false, strength = 1 } = {}) {
     const another = !this.before || this.before.width !== before?.width || this.before.height !== before?.height;
-    Object.assign(this, { before, after, grey, strength: 1 });
+    Object.assign(this, { before, after, grey, strength });
     if (another) this.fitted = true;
     this.host.classList.toggle("whole", Boolean(after));
     this.divider.hidden = !after;
@@ -61,7 +61,7 @@ export class Viewer {
     else this.far.removeAttribute("value");
   }
 
-  /** How much of the second picture is mixed into the first, till the service has been asked for it. */
+  /** How much of the second picture is mixed into the first, 0 to 1, where it is shown: as the service would. */
   mix(strength) {
     this.strength = strength;
     this.draw();
@@ -153,6 +153,9 @@ export class Viewer {
     if (!this.before || !this.width) return;
     const left = this.dividerLeft;
     this.divider.style.left = `${left}px`;
+    const [aside, above] = this.place(this.before);
+    this.view.style.setProperty("--aside", `${Math.max(0, aside)}px`);
+    this.view.style.setProperty("--above", `${Math.max(0, above)}px`);
     const percent = Math.round(100 * this.split);
     this.divider.setAttribute("aria-valuenow", percent);
     this.divider.setAttribute("aria-valuetext", `${percent} % before, ${100 - percent} % after`);
@@ -162,17 +165,30 @@ export class Viewer {
     this.side(context, 0, end, () => this.paint(context, this.before, { paper, grey: this.grey }));
     if (!this.after) return;
     this.side(context, end, this.width, () => {
-      const mixed = this.strength < 1;
-      if (mixed) this.paint(context, this.before, { paper, grey: this.grey });
-      context.globalAlpha = this.strength;
-      this.paint(context, this.after, { paper: mixed ? null : paper });
+      if (this.strength === 1) return this.paint(context, this.after, { paper });
+      this.lay(context, paper);
+      context.setTransform(1, 0, 0, 1, 0, 0);
+      context.drawImage(this.mixed(), 0, 0);
     });
+  }
+
+  /** Both pictures, each by its share, added: so what is transparent in both stays so. */
+  mixed() {
+    const layer = new OffscreenCanvas(this.canvas.width, this.canvas.height);
+    const context = layer.getContext("2d");
+    context.scale(devicePixelRatio, devicePixelRatio);
+    context.globalCompositeOperation = "lighter";
+    for (const [drawable, share] of [[this.before, 1 - this.strength], [this.after, this.strength]]) {
+      context.globalAlpha = share;
+      this.paint(context, drawable, {});
+    }
+    return layer;
   }
 
   /** What is seen through a picture: squares in the view's own two colours. */
   paper(context) {
     const { backgroundColor, color } = getComputedStyle(this.view);
-    const tile = new OffscreenCanvas(2 * SQUARE, 2 * SQUARE);
+    const tile = make("canvas", { width: 2 * SQUARE, height: 2 * SQUARE });
     const squares = tile.getContext("2d");
     for (const [fill, side] of [[backgroundColor, 2 * SQUARE], [color, SQUARE]]) {
       squares.fillStyle = fill;
@@ -196,18 +212,24 @@ export class Viewer {
     const share = drawable.small.width / drawable.width;
     context.imageSmoothingEnabled = near < 3;
     context.imageSmoothingQuality = "high";
-    const left = this.width / 2 - this.x * this.scale;
-    const top = this.height / 2 - this.y * this.scale;
-    const place = [left, top, drawable.width * this.scale, drawable.height * this.scale];
-    if (paper) {
-      context.fillStyle = paper;
-      context.fillRect(...place);
-    }
+    const place = this.place(drawable);
+    if (paper) this.lay(context, paper);
     context.drawImage(near <= share ? drawable.small : drawable.full, ...place);
     if (!grey) return;
     context.globalCompositeOperation = "saturation"; // keeps luma by Rec. 601, as the service does
     context.fillStyle = "#808080";
     context.fillRect(...place);
+  }
+
+  lay(context, paper) {
+    context.fillStyle = paper;
+    context.fillRect(...this.place(this.before));
+  }
+
+  /** Where a picture lies: left, top, width and height in the view. */
+  place({ width, height }) {
+    const [left, top] = [this.width / 2 - this.x * this.scale, this.height / 2 - this.y * this.scale];
+    return [left, top, width * this.scale, height * this.scale];
   }
 
   tool(name) {

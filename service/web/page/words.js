@@ -10,6 +10,8 @@ export function seconds(count) {
   return count < 90 ? `${Math.round(count)} s` : `${Math.round(count / 60)} min`;
 }
 
+export const percent = (share) => `${Math.round(100 * share)} %`;
+
 const megapixels = (count) => `${Math.round(count / 1e5) / 10} megapixels`;
 
 /** By the slug of the problem: a sentence, made of the problem. */
@@ -17,10 +19,6 @@ const SENTENCES = {
   gone: () => "The service does not answer. See whether it runs, then try again.",
   "cut-off": () => "The service ended before it was done. Try again.",
   unauthorized: () => "The service asks for a key. Try again to enter one.",
-  "too-many-requests": (it) => `Your key has asked as often as it may. ${again(it)}`,
-  overloaded: (it) => `The service is busy. ${again(it)}`,
-  "too-many-connections": (it) => `The service is busy. ${again(it)}`,
-  "out-of-memory": (it) => `The service has no memory left for this one now. ${again(it)}`,
   "shutting-down": () => "The service is stopping. Try again when it runs.",
   "not-ready": () => "The service is starting. Try again in a moment.",
   deadline: () => "It took longer than the service lets an answer take. Try a smaller picture, or at a quieter time.",
@@ -28,6 +26,7 @@ const SENTENCES = {
   "unsupported-format": () => "This is no picture that can be read here. Take PNG, JPEG, WebP, BMP, TIFF, GIF or AVIF.",
   "unsupported-depth": () => "Its kind of pixels can't be read here. Save it with 8 or 16 bits a channel.",
   "damaged-image": () => "The file is damaged or was cut short. Take another copy of it.",
+  unreadable: () => "This can’t be read: it is a folder, or has been moved since. Choose it from where it is now.",
   "empty-upload": () => "The file is empty. Take another copy of it.",
   animated: () => "It moves, or has several pages. Save the one picture that you want.",
   "image-too-large": (it) =>
@@ -41,14 +40,26 @@ const SENTENCES = {
   "internal-error": (it) => `Something went wrong in the service. Its log has it under ${it.instance}. Try again.`,
 };
 
-const again = (it) => (it.after ? `It has room in about ${seconds(it.after)}.` : "Try again in a moment.");
+/** The same of what passes by itself. */
+const PASSING = {
+  "too-many-requests": "Your key has asked as often as it may.",
+  overloaded: "The service is busy.",
+  "too-many-connections": "The service is busy.",
+  "out-of-memory": "The service has no memory left for this one now.",
+};
 
 const sentence = (words) => `${words.charAt(0).toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
 
-/** What to tell of a Trouble. */
+/** What is wrong. */
+export function why({ slug, problem }) {
+  return PASSING[slug] ?? SENTENCES[slug]?.(problem) ?? sentence(problem.detail ?? "that did not work");
+}
+
+/** The same, and what to do about it. */
 export function told(trouble) {
-  const said = SENTENCES[trouble.slug];
-  if (said) return said({ ...trouble.problem, after: trouble.after });
-  if (trouble.problem?.detail) return `${sentence(trouble.problem.detail)} Try again, or try another picture.`;
-  return "That did not work. Try again.";
+  const { slug, after, passes } = trouble;
+  if (after) return `${why(trouble)} It can be asked again in about ${seconds(after)}.`;
+  if (PASSING[slug]) return `${why(trouble)} Try again in a moment.`;
+  if (SENTENCES[slug]) return why(trouble);
+  return `${why(trouble)} ${passes ? "Try again." : "Try another picture, or other settings."}`;
 }
