@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 120
 SOAK_MINUTES ?= 5
 FROM_TESTS := PYTHONPATH=.:tests $(BIN)/python
 
-.PHONY: run test test-slow test-all check lint format bench bench-engine fuzz soak audit lock clean
+.PHONY: run test test-slow test-all check lint format bench bench-engine bench-gpu fuzz soak audit lock clean
 
 run: $(VENV)/ready
 	$(BIN)/denoir serve
@@ -45,6 +45,9 @@ bench: $(VENV)/ready-dev
 bench-engine: $(VENV)/ready-dev
 	$(BIN)/pip install --quiet --editable ".[bench]"
 	$(BIN)/python -m benchmarks.engine
+
+bench-gpu: $(VENV)/ready-dev
+	$(BIN)/python -m benchmarks.gpu
 
 fuzz: $(VENV)/ready-dev
 	$(BIN)/pip install --quiet --editable ".[fuzz]"

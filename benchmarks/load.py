@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -18,7 +18,8 @@ class Load:
     is kept.
 
     body: a file, posted; without one it is fetched. pause: seconds between an answer and the next ask. gone_after:
-    seconds after which each hangs up instead of waiting for its first answer; 0 for never.
+    seconds after which each hangs up instead of waiting for its first answer, whereupon one more asks at once, whose
+    answer alone is told of; 0 for never.
     """
 
     port: int
@@ -91,6 +92,8 @@ async def client(load: Load, request: bytes, until: float, told: Told) -> None:
 async def all_of_them(load: Load) -> Told:
     told, request, began = Told(), load.request, time.monotonic()
     await asyncio.gather(*(client(load, request, began + load.seconds, told) for _ in range(load.clients)))
+    if load.gone_after:
+        await client(replace(load, gone_after=0.0), request, 0.0, told)
     told.seconds, told.cpu = time.monotonic() - began, time.process_time()
     return told
 

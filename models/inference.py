@@ -1,8 +1,8 @@
 """Asking a network: pixels in, pixels out. Both the service's engine and the command line ask through these.
 
-A task is a module around the network that takes pixels as they were uploaded (uint8 or uint16, `h w c`); it runs in
-PyTorch on a GPU, compiled by OpenVINO on a CPU, and in PyTorch there too where OpenVINO is not installed or does not
-give what PyTorch gives.
+A task is a module around the network that takes pixels as they were uploaded (uint8 or uint16, `h w c`). On a GPU
+graphs that PyTorch captured of it are replayed; on a CPU it runs compiled by OpenVINO, and in PyTorch where OpenVINO is
+not installed or does not give what PyTorch gives.
 """
 
 import logging
@@ -21,6 +21,8 @@ from torch import nn
 
 from models import checkpoints, colour, compiled, letterbox, restore, sampling
 from models.compiled import CannotCompile, Compiled
+from models.eager import Eager, Program
+from models.graphed import Cuda, Graphed
 from models.letterbox import Placement
 from models.restore import Tiling, Window
 from models.tasks import DECODE_BATCH, TASK_OF, TASKS
@@ -64,25 +66,6 @@ def has_bfloat16(device: torch.device) -> bool:
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
-Program = Callable[..., tuple[np.ndarray, ...]]
-"""Raw arrays, and the type that the first result should have -> results."""
-
-
-class Eager:
-    """A task's module in PyTorch."""
-
-    def __init__(self, module: nn.Module, device: torch.device):
-        self.module, self.device = module, device
-
-    @torch.inference_mode()
-    def __call__(self, *arrays: np.ndarray, answer: np.dtype) -> tuple[np.ndarray, ...]:
-        given = [torch.from_numpy(np.ascontiguousarray(array)).to(self.device).float() for array in arrays]
-        first, *others = self.module(*given)
-        if answer != np.float32:
-            first = first.to(torch.uint8 if answer == np.uint8 else torch.int32)  # a NaN is told by the sum
-        return first.contiguous().cpu().numpy().astype(answer), *(other.cpu().numpy() for other in others)
-
-
 class Session:
     """A network ready to be asked on one device, by one caller at a time.
 
@@ -116,7 +99,7 @@ class Session:
     def program(self, task: str) -> Program:
         """The task's program, made when first asked for."""
         if task not in self.programs:
-            self.programs[task] = self.compiled(task) or self.eager(task)
+            self.programs[task] = self.compiled(task) or self.graphed(task) or self.eager(task)
         return self.programs[task]
 
     def prepare(self, asks: tuple[str, ...]) -> None:
@@ -129,6 +112,19 @@ class Session:
         dtype = torch.bfloat16 if self.low_precision else torch.float32
         network = self.network.to(device=self.device, dtype=dtype, memory_format=torch.channels_last)
         return Eager(TASKS[task].module(network), self.device)
+
+    def graphed(self, task: str) -> Graphed | None:
+        """By graphs captured on a GPU, checked against the same without; None where there is no GPU, the task meets too
+        many shapes, or they disagree."""
+        if self.device.type not in GRAPHED_ON or task in SHAPELESS:
+            return None
+        eager, example, answer = self.eager(task), TASKS[task].example(self.needs), TASKS[task].answer
+        program = Graphed(eager, Cuda(self.device))
+        program(*example, answer=np.dtype(answer))  # met once, so that the next is captured
+        if (difference := apart(program, eager, example, answer)) > BF16_DISAGREEMENT or not program.graphs:
+            log.warning("%s: graphs of %s can't be replayed (%.2g off); runs without", self.title, task, difference)
+            return None
+        return program
 
     def compiled(self, task: str) -> Compiled | None:
         """By OpenVINO, checked against PyTorch; None where it isn't there, can't take the network or disagrees."""
@@ -223,16 +219,22 @@ class Session:
         return colour.painted(grey, tint[0]), True
 
 
+GRAPHED_ON = {"cuda"}
+"""Kinds of devices whose work is captured."""
+SHAPELESS = {"colorize"}
+"""Tasks that take pictures whole, of any shape."""
 FP32_DISAGREEMENT, BF16_DISAGREEMENT = 0.2, 1.0
 """How far a compiled task may be off from PyTorch in fp32: root of the mean square, in grey levels."""
 
 
 def disagreement(program: Program, module: nn.Module, example: tuple[np.ndarray, ...], answer: type) -> float:
-    """Root of the mean squared difference, in grey levels, between a program and its module in PyTorch."""
-    found, wanted = (
-        one(*example, answer=np.dtype(answer))[0].astype(np.float64)
-        for one in (program, Eager(module, torch.device("cpu")))
-    )
+    """Root of the mean squared difference, in grey levels, between a program and its module in PyTorch on the CPU."""
+    return apart(program, Eager(module, torch.device("cpu")), example, answer)
+
+
+def apart(one: Program, other: Program, example: tuple[np.ndarray, ...], answer: type) -> float:
+    """The same between two programs."""
+    found, wanted = (program(*example, answer=np.dtype(answer))[0].astype(np.float64) for program in (one, other))
     unit = 1.0 if answer == np.uint8 else GREY_LEVELS
     return unit * float(np.sqrt(np.mean((found - wanted) ** 2)))
 
