@@ -71,10 +71,11 @@ def tiff(samples: np.ndarray, end: str = "<", photometric: int | None = None, **
 PACKERS = {
     1: bytes,
     5: lambda data: lzw(data),
+    7: lambda data: encoded(Image.frombytes("L", (len(data) // 16, 16), data), "JPEG"),
     8: zlib.compress,
     32773: lambda data: packbits(data),
 }
-"""By what TIFF calls a compression: none, LZW, deflate, PackBits."""
+"""By what TIFF calls a compression: none, LZW, JPEG (of 16 rows of grey), deflate, PackBits."""
 
 
 def lzw(data: bytes) -> bytes:
@@ -112,13 +113,16 @@ def laid_tiff(
                 piece = plane[top : top + 16, left : left + across]
                 lacking = (16 - len(piece) if tiled else 0, across - piece.shape[1])
                 piece = np.pad(piece, ((0, lacking[0]), (0, lacking[1]), (0, 0)))
-                if differences:
+                if differences and piece.dtype.kind == "f":
+                    piece = by_bytes(piece)
+                elif differences:
                     piece = np.diff(piece, axis=1, prepend=np.zeros_like(piece[:, :1]))
                 rows = piece.astype(piece.dtype.newbyteorder(end))
                 pieces.append(PACKERS[compression](rows.tobytes()))
     tags: dict[int, tuple[int, ...]] = {256: (width,), 257: (height,), 258: (8 * samples.itemsize,) * channels}
     tags |= {259: (compression,), 262: (1 if channels < 3 else 2,), 277: (channels,), 284: (1 + planar,)}
-    tags |= {317: (1 + differences,)} | {int(name[1:]): (value,) for name, value in more.items()}
+    predictor = 1 if not differences else 3 if samples.dtype.kind == "f" else 2
+    tags |= {317: (predictor,)} | {int(name[1:]): (value,) for name, value in more.items()}
     tags |= {322: (32,), 323: (16,)} if tiled else {278: (16,)}
     tags |= {325 if tiled else 279: tuple(map(len, pieces))}
     where = 324 if tiled else 273
@@ -126,6 +130,24 @@ def laid_tiff(
     places = tuple(8 + len(directory) + sum(map(len, pieces[:number])) for number in range(len(pieces)))
     head = (b"II" if end == "<" else b"MM") + struct.pack(f"{end}HI", 42, 8)
     return b"".join([head, longs(tags | {where: places}, end, 8), *pieces])
+
+
+def bigtiff(samples: np.ndarray) -> bytes:
+    """A TIFF with places of 64 bits put together by hand from `h w c` of 8 bits."""
+    height, width, channels = samples.shape
+    tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1 if channels < 3 else 2, 277: channels, 278: height}
+    tags |= {273: 16 + 8 + 20 * 9 + 8, 279: samples.nbytes}
+    bits = {258: struct.pack(f"<HHQ{channels}H", 258, 3, channels, *[8] * channels).ljust(20, b"\0")}
+    entries = {tag: struct.pack("<HHQQ", tag, 16, 1, value) for tag, value in tags.items()} | bits
+    directory = struct.pack("<Q", len(tags)) + b"".join(entries[tag] for tag in sorted(tags)) + bytes(8)
+    return struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16) + directory + samples.tobytes()
+
+
+def by_bytes(piece: np.ndarray) -> np.ndarray:
+    """Floating point numbers `h w c`, the highest bytes of a row first, each the difference from its pixel's before."""
+    highest_first = piece.astype(piece.dtype.newbyteorder(">"), order="C").view(np.uint8)
+    rows = highest_first.reshape(len(piece), -1, piece.itemsize).swapaxes(1, 2).reshape(len(piece), -1, piece.shape[2])
+    return np.diff(rows, axis=1, prepend=np.zeros_like(rows[:, :1]))
 
 
 def longs(tags: dict[int, tuple[int, ...]], end: str, place: int) -> bytes:

@@ -80,8 +80,11 @@ MADE = {
     "TIFF of 12 bits of grey": [
         TWELVE.replace(struct.pack("<HHIH", 258, 3, 1, 16), struct.pack("<HHIH", 258, 3, 1, 12))
     ],
-    "TIFF of floating point grey, 32 bits": [tiff(FLOATS[..., :1], t339=3)],
-    "TIFF of floating point RGB, 32 bits": [tiff(FLOATS, t339=3)],
+    "TIFF of floating point grey, of 16, 32 or 64 bits": [
+        tiff(FLOATS[..., :1].astype(kind), t339=3) for kind in (np.float16, np.float32, np.float64)
+    ],
+    "TIFF of floating point RGB": [tiff(FLOATS, t339=3)],
+    "TIFF of floating point RGB with alpha": [tiff(np.zeros((2, 2, 4), np.float32), t338=2, t339=3)],
     "JPEG or TIFF of CMYK": [encoded(scene("CMYK"), form) for form in ("JPEG", "TIFF")],
     "TIFF of YCbCr or LAB": [encoded(one, "TIFF") for one in (scene("YCbCr"), lab())],
     "WebP": [encoded(scene(mode), "WEBP") for mode in ("L", "RGB")],

@@ -29,13 +29,16 @@ _BECOMES = {
     "LAB": "RGB",
 }
 _DTYPES: dict[str, type] = dict.fromkeys(("L", "LA", "RGB", "RGBA"), np.uint8)
-_DTYPES |= dict.fromkeys(("I;16", "I;16B"), np.uint16) | {"F": np.float32}
+_DTYPES |= dict.fromkeys(("I;16", "I;16B"), np.uint16)
 
 # Grey of 2 and 4 bits is widened to 8 by Pillow, but the grey that a PNG names as transparent is not.
 _WIDENED = {"L;2": 85, "L;4": 17}
 
 _BAND = 1 << 20
 """Pixels that are copied at a time."""
+
+_WIDEST = 32
+"""Bytes of a pixel, as many times as wide as it a TIFF may be told: four floating point numbers of 64 bits."""
 
 _LARGEST_PROFILE = 4 << 20
 """Bytes; those of printers, with large tables, have 2 or 3 million."""
@@ -53,7 +56,7 @@ def read(data: bytes, limits: Limits = USUAL) -> Picture:
         image = opened(data, limits)
         name, coded = str(image.format).lower(), coding_of(image)
         if isinstance(image, Tiff) and image.deep:
-            wide = Limits(4 * limits.max_pixels, 4 * limits.max_side)
+            wide = Limits(_WIDEST * limits.max_pixels, _WIDEST * limits.max_side)
             samples = deep.read(data, image.tag_v2, lambda told: _samples(opened(told, wide)))
         elif name == "heic":
             samples = cast("HeicFile", image).samples()
@@ -66,8 +69,7 @@ def read(data: bytes, limits: Limits = USUAL) -> Picture:
         if coded.startswith("I;1"):
             samples = _whole_range(samples, image)
         if samples.dtype == np.float32:
-            samples = _sixteen_bits(samples)
-            samples = ~samples if getattr(image, "white_is_zero", False) else samples
+            samples = _from_numbers(samples, getattr(image, "white_is_zero", False))
         return _picture(samples, image, name, coded)
 
 
@@ -97,6 +99,19 @@ def _whole_range(samples: Pixels, image: ImageFile) -> Pixels:
     if getattr(image, "bits", 16) == 12:
         samples = samples << 4 | samples >> 8
     return ~samples if getattr(image, "white_is_zero", False) else samples
+
+
+def _from_numbers(samples: Pixels, white_is_zero: bool) -> Pixels:
+    """Floating point numbers `h w c` as 16 bits. Raises DamagedPicture where one is not finite."""
+    count = 1 if samples.shape[2] < 3 else 3
+    colours, alpha = _sixteen_bits(samples[..., :count]), samples[..., count:]
+    if white_is_zero:
+        colours = ~colours
+    if not alpha.size:
+        return colours
+    if alpha.min() < 0 or alpha.max() > 1:
+        raise UnsupportedDepth("transparency that is not between 0 and 1")
+    return np.concatenate([colours, _sixteen_bits(alpha)], axis=2)
 
 
 def _sixteen_bits(samples: Pixels) -> Pixels:

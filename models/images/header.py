@@ -22,13 +22,20 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import (
     BITSPERSAMPLE,
+    COMPRESSION,
+    EXTRASAMPLES,
     ICCPROFILE,
     IMAGELENGTH,
     IMAGEWIDTH,
     PHOTOMETRIC_INTERPRETATION,
+    PLANAR_CONFIGURATION,
+    PREDICTOR,
+    ROWSPERSTRIP,
     SAMPLEFORMAT,
     SAMPLESPERPIXEL,
+    STRIPBYTECOUNTS,
     STRIPOFFSETS,
+    TILEBYTECOUNTS,
     TILELENGTH,
     TILEOFFSETS,
     TILEWIDTH,
@@ -52,13 +59,15 @@ from models.images.picture import USUAL, Header, Limits
 
 _DNG_VERSION = 50706
 
+_INKS = 5
+"""The photometric interpretation of CMYK."""
+
 _MOST_BOXES = 10_000
 """That are looked at in an ISO media file; libheif takes 1,000 pictures."""
 
 _PNG_END = b"IEND\xaeB`\x82"
 
 _GREY16 = {"I;16", "I;16B", "I;16N", "I;16R", "I;12"}
-_FLOATS = {"F;32F", "F;32BF", "F;32NF"}
 
 _SMALLEST_TILE = 16
 """Pixels; TIFF 6.0 has sides of tiles be multiples of it."""
@@ -160,8 +169,11 @@ def _tiff_directory(data: bytes) -> tuple[tuple[int, int], int]:
     than the size has room for, as each would be."""
     stream = BytesIO(data)
     tags = ImageFileDirectory_v2(stream.read(16 if data[2] == _BIG else 8))
-    stream.seek(tags.next)
+    place = tags.next
+    stream.seek(place)
     tags.load(stream)
+    if not _told_whole(data, tags, place):
+        raise DamagedPicture
     width, height = tags[IMAGEWIDTH], tags[IMAGELENGTH]
     strips, tiles = len(tags.get(STRIPOFFSETS, ())), len(tags.get(TILEOFFSETS, ()))
     across, down = tags.get(TILEWIDTH, width), tags.get(TILELENGTH, height)
@@ -172,6 +184,25 @@ def _tiff_directory(data: bytes) -> tuple[tuple[int, int], int]:
         raise DamagedPicture
     return (width, height), 1
 
+
+def _told_whole(data: bytes, tags: ImageFileDirectory_v2, place: int) -> bool:
+    """Whether the directory at `place` lies within the file, and with it all that tells how samples lie. What Pillow
+    can't find it passes over, and the rest would be taken for another kind of file."""
+    big, order = data[2] == _BIG, "<" if tags.prefix == b"II" else ">"
+    at, size = place + (8 if big else 2), 20 if big else 12
+    (count,) = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, place)
+    if at + size * count > len(data):
+        return False
+    listed = {struct.unpack_from(f"{order}H", data, at + size * number)[0] for number in range(count)}
+    return all(tag in tags for tag in listed & _LAYOUT)
+
+
+_LAYOUT = {
+    *(IMAGEWIDTH, IMAGELENGTH, BITSPERSAMPLE, COMPRESSION, PHOTOMETRIC_INTERPRETATION, SAMPLESPERPIXEL, ROWSPERSTRIP),
+    *(STRIPOFFSETS, STRIPBYTECOUNTS, TILEWIDTH, TILELENGTH, TILEOFFSETS, TILEBYTECOUNTS, EXTRASAMPLES, SAMPLEFORMAT),
+    *(PREDICTOR, PLANAR_CONFIGURATION),
+}
+"""The tags that tell how samples lie."""
 
 _BIG = 0x2B
 """What tells a TIFF with places of 64 bits."""
@@ -242,12 +273,13 @@ class Tiff(TiffImageFile):
         except SyntaxError:
             if cut:
                 raise UnsupportedDepth(_samples(max(bits), kinds)) from None
+            if self.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == _INKS and EXTRASAMPLES in self.tag_v2:
+                raise UnsupportedDepth("inks with transparency") from None
             raise
         if cut and not self._kept_whole():
             raise UnsupportedDepth(_samples(max(bits), kinds))
-        if coding_of(self) == "F;32BF" and self.tile[0].codec_name == "libtiff":
-            # It turns the bytes of each number to the machine's order, and Pillow would turn them back.
-            self.tile = [tile._replace(args=("F;32NF", *cast("tuple", tile.args)[1:])) for tile in self.tile]
+        if self.tag_v2.get(PLANAR_CONFIGURATION, 1) == 2 and self.mode in ("LA", "La", "PA"):
+            raise UnsupportedDepth("transparency in a plane of its own, packed in a way that mixes it up")
 
     def _declare(self) -> None:
         """What Pillow's own set-up would tell, which does not know all such files."""
@@ -258,8 +290,8 @@ class Tiff(TiffImageFile):
             self.info["icc_profile"] = self.tag_v2[ICCPROFILE]
 
     def _kept_whole(self) -> bool:
-        """Whether `decoding` gets every bit, as it does of grey."""
-        return coding_of(self) in _GREY16 | _FLOATS
+        """Whether `decoding` gets every bit, as it does of plain grey."""
+        return coding_of(self) in _GREY16
 
     @property
     def white_is_zero(self) -> bool:

@@ -5,7 +5,7 @@ import zlib
 from typing import Any
 
 import numpy as np
-from files import SRGB, chunk, encoded, exif_with, noise, png, png16, scene, tiff
+from files import SRGB, bigtiff, chunk, encoded, exif_with, laid_tiff, noise, png, png16, scene, tiff
 from PIL import Image
 
 from models.images import FORMATS
@@ -61,8 +61,12 @@ BY_AN_ENCODER: list[tuple[str, str, dict[str, Any]]] = [
     ("gif transparent", "P", {"transparency": 25, "interlace": False}),
     ("avif lossy", "RGB", {"quality": 60}),
     ("avif alpha", "RGBA", {"quality": 60}),
+    ("heic lossy", "RGB", {"quality": 60}),
+    ("heic alpha", "RGBA", {}),
 ]
 """Name, whose first word is the format; mode; options."""
+
+GREYS = np.random.default_rng(0).random((18, 12, 1), np.float32)
 
 BY_HAND = {
     "png interlaced": interlaced(np.asarray(grained())),
@@ -70,6 +74,12 @@ BY_HAND = {
     "png 16 alpha": png16(noise(16, 24, 4, dtype=np.uint16)),
     "png 4 bits": png(8, 2, 4, 0, [bytes(range(4)), bytes(4)]),
     "tiff 16 colour": tiff(noise(9, 11, 3, dtype=np.uint16), ">"),
+    "tiff big": bigtiff(noise(9, 11, 3)),
+    "tiff tiled": laid_tiff(noise(9, 40, 2, dtype=np.uint16), compression=8, tiled=True, differences=True, t338=2),
+    "tiff planar": laid_tiff(noise(20, 14, 4), ">", compression=8, planar=True, t338=2),
+    "tiff float": laid_tiff(GREYS, compression=8, differences=True, t339=3),
+    "tiff double alpha": laid_tiff(np.repeat(GREYS[:5, :7], 4, 2).astype(float), ">", t338=2, t339=3),
+    "tiff white at zero": laid_tiff(noise(9, 11, 2), compression=32773, t262=0, t338=2),
 }
 
 VALID = BY_HAND | {

@@ -13,7 +13,7 @@ from files import ORIENTATION, SRGB, chunk, encoded, exif_with, heic, laid_tiff,
 from PIL import Image, ImageCms
 
 from models import images
-from models.images import FORMATS, AnimatedPicture, DamagedPicture, PictureError
+from models.images import FORMATS, AnimatedPicture, DamagedPicture, PictureError, UnsupportedDepth
 
 
 @pytest.mark.parametrize("form", ["png", "bmp", "tiff", "gif"])
@@ -211,6 +211,60 @@ def test_floats_become_16_bits(scaled: np.ndarray, end: str) -> None:
             picture = images.read(data)
             assert picture.pixels.dtype == np.uint16
             assert np.abs(picture.pixels - np.repeat(whole, channels, 2)).max() <= 1
+
+
+@pytest.mark.parametrize("compression", [1, 5, 8, 32773])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("end", ["<", ">"])
+def test_floats_however_they_are_laid(end: str, dtype: type, compression: int) -> None:
+    samples = np.random.default_rng(0).random((37, 53, 4)).astype(dtype)
+    samples[0, 0], samples[0, 1] = 0, 1
+    whole = (samples.astype(np.float64) * 65_535).round()
+    for channels, tiled, planar, differences in product((1, 2, 3, 4), *[[False, True]] * 3):
+        if (differences and compression not in (5, 8)) or (planar and channels == 1):
+            continue
+        extra = {} if channels in (1, 3) else {"t338": 2}
+        data = laid_tiff(samples[..., :channels], end, compression, tiled, planar, differences, t339=3, **extra)
+        picture = images.read(data)
+        assert picture.pixels.dtype == np.uint16
+        assert np.abs(picture.pixels - whole[..., : 1 if channels < 3 else 3]).max() <= 1
+        assert (picture.alpha is not None) == (channels in (2, 4))
+        assert picture.alpha is None or np.abs(picture.alpha - whole[..., channels - 1]).max() <= 1
+
+
+def test_floats_told_as_differences_are_those_that_libtiff_wrote() -> None:
+    image = Image.fromarray(GREYS[..., 0], "F")
+    data = encoded(image, "TIFF", compression="tiff_lzw", tiffinfo={317: 3})
+    assert np.abs(images.read(data).pixels - (GREYS * 65_535).round()).max() <= 1
+
+
+def test_alpha_that_is_multiplied_into_floats_is_taken_out() -> None:
+    samples = np.full((1, 4, 4), 0.25, np.float32)
+    samples[0, :, 3] = [1, 0.5, 0.25, 0]
+    picture = images.read(tiff(samples, t338=1, t339=3))
+    assert picture.alpha is not None
+    assert picture.alpha.tolist() == [[65_535, 32_768, 16_384, 0]]
+    assert picture.pixels[0, :, 0].tolist() == [16_384, 32_768, 65_535, 0]
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_alpha_of_floats_has_to_be_finite_and_between_0_and_1(odd: float) -> None:
+    samples = np.zeros((2, 2, 2), np.float32)
+    samples[0, 0, 1] = odd
+    with np.errstate(all="ignore"), pytest.raises((DamagedPicture, UnsupportedDepth)):
+        images.read(tiff(samples, t338=2, t339=3))
+    with pytest.raises(UnsupportedDepth, match="transparency"):
+        images.read(tiff(np.full((2, 2, 2), 7, np.float32), t338=2, t339=3))
+
+
+@pytest.mark.parametrize("compression", [1, 8])
+def test_grey_with_white_at_zero_keeps_its_alpha(compression: int) -> None:
+    samples = noise(20, 7, 2)
+    for differences in (False, True) if compression == 8 else (False,):
+        picture = images.read(laid_tiff(samples, compression=compression, differences=differences, t262=0, t338=2))
+        assert np.array_equal(picture.pixels, 255 - samples[..., :1])
+        assert picture.alpha is not None
+        assert np.array_equal(picture.alpha, samples[..., 1])
 
 
 def test_floats_may_use_a_part_of_the_scale_or_none() -> None:

@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from files import chunk, encoded, noise, png, scene, tiff
+from files import chunk, encoded, laid_tiff, noise, png, scene, tiff
 from PIL import Image
 
 from models import images
@@ -25,10 +25,11 @@ from models.images import (
 @pytest.mark.parametrize(
     "data",
     [
-        tiff(noise(5, 7, 3).astype(np.float32), t339=3, t317=2),
+        laid_tiff(noise(5, 7, 3).astype(np.float32), compression=8, t339=3, t317=2),
         tiff(noise(5, 7, 4).astype(np.float32), t339=3, t338=2),
-        tiff(noise(5, 7, 1).astype(np.float64), t339=3),
-        tiff(noise(5, 7, 1).astype(np.float16), t339=3),
+        tiff(noise(5, 7, 5).astype(np.float64), t339=3),
+        tiff(noise(5, 7, 1).astype(np.float16), t339=3, t266=2),
+        tiff(noise(5, 7, 5), photometric=5, t338=2),
         tiff(noise(5, 7, 1).astype(np.int32), t339=2),
         tiff(noise(5, 7, 1).astype(np.uint32)),
         tiff(noise(5, 7, 1).astype(np.int16), t339=2),
@@ -44,6 +45,12 @@ from models.images import (
 def test_depths_that_would_be_cut_are_refused(data: bytes) -> None:
     with pytest.raises(UnsupportedDepth):
         images.read(data)
+
+
+def test_transparency_in_a_plane_of_jpeg_is_refused() -> None:
+    """Such planes are mixed up: all of it would come out as transparent."""
+    with pytest.raises(UnsupportedDepth, match="transparency in a plane"):
+        images.read(laid_tiff(np.full((16, 16, 2), 99, np.uint8), compression=7, planar=True, t338=2))
 
 
 @pytest.mark.skipif("avif" not in FORMATS, reason="no AVIF in this build of the image library")
