@@ -1,6 +1,7 @@
 """The first view: pictures brought, cleaned, looked at and taken away, with small untrained models."""
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,8 +90,13 @@ def test_a_level_is_set_instead_of_measured_and_back(visit: Visit):
     with page.expect_request(lambda request: "sigma=30" in request.url):
         panel.get_by_label("Noise level").fill("30")
     expect(told).to_have_text("30.0, set by you")
-    with page.expect_request(lambda request: "/denoise" in request.url and "sigma" not in request.url):
-        panel.get_by_role("button", name="Measure it again").click()
+    held: list[Route] = []
+    page.route("**/denoise?*", lambda route: held.append(route))
+    panel.get_by_role("button", name="Measure it again").click()
+    expect(page.locator("#clean .words")).to_have_text("Sending")
+    expect(told).to_have_text("measured by itself")
+    assert "sigma" not in held[0].request.url
+    held[0].continue_()
     expect(told).to_contain_text(", measured")
 
 
@@ -126,7 +132,8 @@ def test_less_strength_is_mixed_here_and_taken_as_it_is_shown(visit: Visit):
     assert after_asking(page, lambda: slider.fill("0.5")) == []
     download = page.locator("#clean .download")
     expect(download).to_have_text("Download at 50 %")
-    expect(page.locator("#clean .facts")).to_contain_text("not made yet")
+    expect(page.locator("#clean .words")).to_have_text(re.compile(r"^Done in [\d.]+ s$"))
+    expect(page.locator("#clean .facts")).to_contain_text("\u2192 \u2013")
     with page.expect_request(lambda request: "strength=0.5" in request.url):
         half = np.asarray(taken(page)[1], int)
     before = np.asarray(decoded(NOISY), int)
@@ -154,11 +161,11 @@ def test_a_file_that_is_made_for_another_strength_is_given_up(visit: Visit):
     page.locator("#clean .download").click()
     expect(words).to_have_text("Sending")
     page.locator("#clean .veil").get_by_role("button", name="Cancel").click()
-    expect(words).to_contain_text(" in ")
+    expect(words).to_contain_text("Done in")
     page.locator("#clean .download").click()
     expect(words).to_have_text("Sending")
     slider.fill("0.25")
-    expect(words).to_contain_text(" in ")
+    expect(words).to_contain_text("Done in")
     page.unroute("**/denoise?*")
     with page.expect_request(lambda request: "strength=0.25" in request.url):
         assert taken(page)[0] == "a-clean.png"

@@ -125,6 +125,21 @@ def test_a_sparse_code_is_mostly_nought_and_makes_its_picture_again(shipped: Vis
     assert np.mean((given - levels(page, "#code-rebuilt")) ** 2) > 2 * error
 
 
+def test_of_narrow_bars_the_nearest_that_is_not_0_is_meant(browser: Browser, real: Server):
+    """For a thumb 256 bars on a phone are too narrow: the largest one's neighbour is tapped."""
+    with visiting(browser, real.url, 360, 740, touch=True) as visit:
+        page = visit.open("#code?model=digits-sparse")
+        page.wait_for_selector("#bars .bar")
+        heights = page.locator("#bars .bar i").evaluate_all("bars => bars.map((bar) => parseFloat(bar.style.height))")
+        found = next(at for at in range(1, 255) if heights[at] and not heights[at - 1])
+        page.locator("#bars").scroll_into_view_if_needed()
+        box = page.locator("#bars .bar").nth(found - 1).bounding_box()
+        assert box
+        assert box["width"] < 2
+        page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + 50)
+        expect(page.locator(f"#bar-{found}")).to_have_attribute("aria-selected", "false")
+
+
 def test_each_model_has_its_headline_its_card_and_its_sheet(shipped: Visit):
     page = shipped.open("#models")
     page.wait_for_selector(".model")
@@ -136,7 +151,7 @@ def test_each_model_has_its_headline_its_card_and_its_sheet(shipped: Visit):
         model.get_by_text("Card and figures").click()
         expect(model.get_by_role("heading", name="Measured", exact=True)).to_be_visible()
         assert model.get_by_role("table").count() + model.locator(".card li").count() > 0
-    photo = page.locator(".model", has_text="photo@2")
+    photo = page.get_by_role("article", name="photo@2")
     expect(photo.locator(".headline")).to_have_text("30.8 dB from 20.5, noise of 25 (cbsd68)")
     cells = photo.get_by_role("cell", name="39.63").first
     assert cells.evaluate("cell => getComputedStyle(cell).textAlign") == "right"
@@ -147,6 +162,6 @@ def test_sheets_of_photographs_are_light(shipped: Visit):
     with page.expect_response("**/models/photo%402/sheet") as answer:
         shipped.open("#models")
         page.wait_for_selector(".model")
-        page.locator(".model", has_text="photo@2").scroll_into_view_if_needed()
+        page.get_by_role("article", name="photo@2").scroll_into_view_if_needed()
     assert answer.value.headers["content-type"] == "image/webp"
     assert len(answer.value.body()) < 150_000

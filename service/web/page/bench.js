@@ -249,6 +249,5 @@ export class Bench {
 }
 
 function summary({ ready, result }) {
-  const { blob, seconds: taken } = ready ?? result;
-  return `${bytes(blob.size)} in ${seconds(taken)}`;
+  return ready ? `${bytes(ready.blob.size)} in ${seconds(ready.seconds)}` : `Done in ${seconds(result.seconds)}`;
 }

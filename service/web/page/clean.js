@@ -67,7 +67,7 @@ function facts({ before, after, changed, file, ready, result, strength }) {
     ["Model", result?.headers.get("denoir-model")],
     ["Taken away", after && `${(strength * changed).toFixed(1)} levels`],
     ["Picture", before && `${before.width} × ${before.height}`],
-    ["Size", result && `${bytes(file.size)} → ${ready ? bytes(ready.blob.size) : "not made yet"}`],
+    ["Size", result && `${bytes(file.size)} → ${ready ? bytes(ready.blob.size) : "–"}`],
     ["Time", result && seconds(result.seconds)],
     ["of it computing", computed && seconds(computed[1] / 1000)],
   ];
@@ -118,7 +118,7 @@ class Panel {
     });
     this.level.addEventListener("change", () => this.changed());
     this.found.addEventListener("click", () => {
-      this.sigma = null;
+      this.sigma = this.measured = null; // what was told last was set
       this.tell();
       this.changed();
       this.level.focus();

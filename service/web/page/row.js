@@ -94,6 +94,7 @@ export class Row {
     try {
       await readable(this.file);
       const answer = await this.ask(this, { ...this.settings, strength: mixing ? strength : 1 }, signal);
+      signal.throwIfAborted(); // told to stop at the last moment
       const came = { ...answer, strength, seconds: (performance.now() - began) / SECOND };
       Object.assign(this, mixing ? { mixed: came } : { result: came }, { mixing: false, tries: 0 });
       this.done();
@@ -169,9 +170,10 @@ export class Row {
 
   /** Told that another strength is to be shown: a file of the one before is not worth to be waited for. */
   remixed() {
-    if (!this.mixing) return;
-    this.stop("remixed");
-    this.stopped();
+    if (this.mixing) this.stop("remixed");
+    else if (this.state !== "done") return;
+    this.mixing = false;
+    this.tell("done", this.heard.summary(this));
   }
 
   cancel() {
