@@ -72,6 +72,20 @@ def test_a_sample_loses_the_noise_of_a_camera(shipped: Visit, tmp_path: Path):
     assert decibels(got, SAMPLES / "cat.jpg") > decibels(noisy, SAMPLES / "cat.jpg") + 2
 
 
+def test_the_noise_asks_for_its_model_which_stays_when_a_level_is_set_and_for_the_next_picture_anew(shipped: Visit):
+    page = shipped.open()
+    facts, chosen = page.locator("#clean .facts"), page.locator("#clean aside").get_by_label("Model")
+    page.get_by_role("button", name="Cat").click()
+    expect(facts).to_contain_text("photo-real@", timeout=PATIENCE)
+    assert chosen.input_value() == ""
+    with page.expect_request(lambda asked: "sigma=20" in asked.url) as again:
+        page.locator("#clean aside").get_by_label("Noise level").fill("20")
+    assert "model=photo-real%40" in again.value.url
+    page.locator("#clean input[type=file]").set_input_files(SAMPLES / "bridge-noisy.png")
+    expect(facts).to_contain_text("photo@", timeout=PATIENCE)
+    assert chosen.input_value() == ""
+
+
 def test_every_model_that_draws_does(shipped: Visit):
     page = shipped.open("#dream?seed=7")
     choice = page.locator("#dream-settings select[name=model]")

@@ -55,7 +55,7 @@ export function open(models) {
 }
 
 const queryOf = ({ model, sigma, strength, format }) => ({
-  model,
+  model: model || null,
   sigma,
   strength: strength < 1 ? strength : null,
   format: format || null,
@@ -84,7 +84,7 @@ class Panel {
     this.found = make("button", { type: "button", className: "small", hidden: true }, "Measure it again");
     this.strength = range({ max: 1, step: 0.05, value: 1 });
     this.strengthTold = make("span", { className: "told" }, "100 %");
-    this.model = make("select", {}, ...choices(models));
+    this.model = make("select", {}, ...(suiting(models) ? options([SUITED]) : []), ...choices(models));
     this.format = make("select", {}, ...options(FORMATS));
     this.everywhere = make("button", { type: "button", className: "small" }, "The same for all pictures");
     const hint = make("div", { className: "hint" }, this.levelHint, this.found);
@@ -98,8 +98,9 @@ class Panel {
       labelled("Format", this.format),
       this.everywhere,
     );
-    this.choose(favourite(models)?.title);
+    if (!suiting(models)) this.choose(favourite(models).title);
     this.sigma = null;
+    this.pinned = false;
     this.listen();
   }
 
@@ -107,17 +108,25 @@ class Panel {
     this.model.value = (named(this.models, name) ?? { title: this.model.value }).title;
   }
 
+  /** Keeps the model that the noise asked for, or leaves the choice to it again. */
+  pin(model) {
+    this.model.value = model;
+    this.pinned = Boolean(model);
+  }
+
   get takesLevel() {
-    return named(this.models, this.model.value)?.level;
+    return !this.model.value || named(this.models, this.model.value)?.level;
   }
 
   listen() {
     this.level.addEventListener("input", () => {
       this.sigma = Number(this.level.value);
+      if (!this.model.value && this.asked) this.pin(this.asked); // a level that is set tells nothing of the kind of noise
       this.tell();
     });
     this.level.addEventListener("change", () => this.changed());
     this.found.addEventListener("click", () => {
+      if (this.pinned) this.pin("");
       this.sigma = this.measured = null; // what was told last was set
       this.tell();
       this.changed();
@@ -127,6 +136,7 @@ class Panel {
       this.tell();
       this.mixed(Number(this.strength.value));
     });
+    this.model.addEventListener("change", () => (this.pinned = false));
     for (const one of [this.strength, this.model, this.format])
       one.addEventListener("change", () => {
         this.tell();
@@ -137,20 +147,22 @@ class Panel {
 
   given() {
     const sigma = this.takesLevel ? this.sigma : null;
-    return { model: this.model.value, sigma, strength: Number(this.strength.value), format: this.format.value };
+    const [strength, format] = [Number(this.strength.value), this.format.value];
+    return { model: this.model.value, pinned: this.pinned, sigma, strength, format };
   }
 
-  /** For a picture that has just come: all as it was last set, but the level, which is its own. */
+  /** For a picture that has just come: all as it was last set, but the level, which is its own, and what came of it. */
   next() {
-    return { ...this.given(), sigma: null };
+    return { ...this.given(), sigma: null, ...(this.pinned && { model: "", pinned: false }) };
   }
 
   show(row) {
-    const { model, sigma, strength, format } = row.settings;
+    const { model, pinned, sigma, strength, format } = row.settings;
     this.sigma = sigma;
     this.level.value = sigma ?? 0;
     this.strength.value = strength;
     this.model.value = model;
+    this.pinned = pinned;
     this.format.value = format;
     this.hear(row);
   }
@@ -158,6 +170,7 @@ class Panel {
   /** Tells what was found of a picture; what is set stays so, as it may have been changed meanwhile. */
   hear({ result }) {
     this.measured = result ? Number(result.headers.get("denoir-sigma") ?? 0) : null;
+    this.asked = result?.headers.get("denoir-model");
     if (this.sigma === null) this.level.value = this.measured ?? 0;
     this.tell();
   }
@@ -187,9 +200,13 @@ function hint(measured) {
     : "How strong even grain is, of 255 levels. Set it where too much goes, or too little.";
 }
 
-/** The one for photographs as cameras make them, else any for pictures of any size. */
+/** What leaves the choice to the service. */
+const SUITED = ["", "As the noise asks"];
+const suiting = (models) => named(models, "photo") && named(models, "photo-real");
+
+/** Where there is no choice: the one for photographs, else any for pictures of any size. */
 const favourite = (models) =>
-  named(models, "photo-real") ?? named(models, "photo") ?? models.find(({ size }) => !size) ?? models[0];
+  named(models, "photo") ?? named(models, "photo-real") ?? models.find(({ size }) => !size) ?? models[0];
 
 const range = (properties) => Object.assign(make("input", { type: "range", min: 0 }), properties);
 
