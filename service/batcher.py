@@ -347,9 +347,10 @@ class Batcher:
             raise
         took = time.monotonic() - began
         failed = any(isinstance(result, Exception) for result in results)
-        # What nobody waited behind may not have filled its batch: it tells how fast the device is at least. What
+        # A batch that was not filled, and that nobody waited behind, tells how fast the device is at least. What
         # failed tells nothing.
-        if not failed and (self.heap or took < self.running):
+        full = self.heap or len(batch) == self.capacity(kind)
+        if not failed and (full or took < self.running):
             self.learn(kind, cost, took)
         self.running = 0.0
         for ask, result in zip(batch, results, strict=True):

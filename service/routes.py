@@ -138,7 +138,7 @@ async def interpolate(
     format: parameters.AlbumForm = "png",
 ) -> Response:
     """Draws the pictures on the way from one seed to another; the ends are the first pictures of those seeds."""
-    loaded = await able(parts, model, "interpolate")
+    loaded = await able(parts, model, "interpolate between seeds", "interpolate")
     enough(request, "steps", steps)
     way = latent.interpolate(parts, loaded, (first, last), steps, path, temperature, format)
     return await answered(request, parts, way)
@@ -159,8 +159,9 @@ async def interpolate_pictures(
     path: parameters.PathName = "sphere",
     format: parameters.AlbumForm = "png",
 ) -> Response:
-    """Draws the pictures on the way from one picture to another, multipart fields `from` and `to`."""
-    loaded = await able(parts, model, "interpolate", "encode", "decode")
+    """Draws the pictures on the way from one picture to another, multipart fields `from` and `to`. Any model can that
+    encodes and decodes, also one that has no seeds to go between, whose `asks` don't name it."""
+    loaded = await able(parts, model, "interpolate between pictures", "encode", "decode")
     enough(request, "steps", steps)
     ends = await bodies.files_of(request, "from", "to")
     return await answered(request, parts, latent.interpolate_pictures(parts, loaded, ends, steps, path, format))

@@ -23,7 +23,10 @@ class ModelSummary(BaseModel):
     version: str
     title: str = Field(description="name@version, as every `model` parameter takes it")
     recipe: str
-    asks: list[str] = Field(description="what it can be asked: denoise, sample and so on")
+    asks: list[str] = Field(
+        description="what it can be asked: denoise, sample and so on; interpolate is that between seeds, and between "
+        "pictures any model can that has encode and decode"
+    )
     channels: int
     level: bool = Field(description="whether it is told how much noise there is")
     size: Size | None = Field(description="(height, width) where it takes that one size alone")

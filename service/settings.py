@@ -119,6 +119,8 @@ class Settings(BaseSettings):
         threads, decoders = self.cores // self.processes, self.decoder_processes // self.processes
         least = 1 if self.decoders else 2  # of two, one takes small pictures alone
         part |= {"threads": max(1, threads), "decoders": max(least, decoders)}
+        if self.key_rate:
+            part["key_rate"] = max(1, self.key_rate // self.processes)
         return self.on(number).model_copy(update=part)
 
     @property

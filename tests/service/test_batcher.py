@@ -203,6 +203,16 @@ def test_what_nobody_waited_behind_only_tells_how_fast_the_device_is_at_least():
     served(test)
 
 
+def test_a_full_batch_tells_how_fast_the_device_is_also_where_nobody_waits_behind_it():
+    async def test(batcher: Batcher, device: Device) -> None:
+        batcher.learn("a", 1e9, 1.0)
+        async with batcher.admit("a", 4) as job:
+            await asyncio.gather(*(job.ask("a", 1, number) for number in range(4)))
+        assert batcher.predicted("a", 1e9) > 1
+
+    served(test)
+
+
 def queued(batcher: Batcher, kind: str, seconds: int) -> Job:
     """A job of so many seconds, in pieces of one."""
     job = batcher.admit(kind, seconds)

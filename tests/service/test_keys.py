@@ -149,6 +149,11 @@ def test_a_key_has_a_rate_of_its_own_and_may_ask_again_when_it_was_told(monkeypa
     asyncio.run(test())
 
 
+def test_the_rate_of_a_key_is_shared_out_among_the_workers():
+    rates = [Settings(workers=4, key_rate=rate).shared().key_rate for rate in (0, 2, 60)]
+    assert rates == [0, 1, 15], "none stays none, and some stay some"
+
+
 def test_without_a_rate_a_key_may_ask_as_often_as_it_likes():
     async def test() -> None:
         door = Doorkeeper(there, Keys([KEY]), rate=0)

@@ -318,6 +318,13 @@ def test_models_without_codes_or_prior_say_what_they_can(client: TestClient, mod
         assert problem(response, 409, "wrong-model")["can"] == ["denoise"]
 
 
+def test_a_model_without_seeds_goes_from_picture_to_picture_all_the_same(family: TestClient):
+    told = problem(get(family, "/interpolate", model="tiny-plain"), 409, "wrong-model")
+    assert "between seeds" in told["detail"]
+    form = dict.fromkeys(("from", "to"), ("a.png", FITTING, "image/png"))
+    assert family.post("/interpolate?model=tiny-plain&steps=3", files=form).status_code == 200
+
+
 def test_a_plain_autoencoder_is_sampled_where_a_mixture_was_fitted_to_its_codes(family: TestClient):
     can = ["reconstruct", "encode", "decode"]
     assert problem(get(family, "/sample", model="tiny-plain"), 409, "wrong-model")["can"] == can
