@@ -82,9 +82,10 @@ class Timing:
         self.add("model", piece.ran)
 
     def told(self, loaded: Loaded) -> dict[str, str]:
-        """The headers of every answer that a model made, its parts counted."""
+        """The headers of every answer that a model made, its parts counted and noted for the log."""
         for part, seconds in self.seconds.items():
             metrics.PART_SECONDS.labels(part).observe(seconds)
+        telemetry.note(took={part: round(seconds, 4) for part, seconds in self.seconds.items()})
         return {"Denoir-Model": loaded.description.title, "Server-Timing": str(self)}
 
     def __str__(self) -> str:
@@ -175,7 +176,6 @@ async def read(parts: Parts, body: bytes) -> Picture:
     return picture
 
 
-def area(window: restore.Window) -> int:
 def expect(parts: Parts, job: Job, cost: int, picture: Picture, answer: int, formats: Sequence[str]) -> None:
     """Says what a job will take, now that its picture is known: of the device, of memory, and to have its answer, of so
     many bytes of samples, encoded. Raises Overloaded."""
@@ -183,6 +183,7 @@ def expect(parts: Parts, job: Job, cost: int, picture: Picture, answer: int, for
     job.expect(cost, held(picture, answer), parts.decoders.writing(written, answer))
 
 
+def area(window: restore.Window) -> int:
     """Pixels to compute for a window: what it costs."""
     height, width = window.shape
     return height * width
