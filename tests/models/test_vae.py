@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 
@@ -100,5 +102,6 @@ def test_decoded_pictures_are_in_range(likelihood: str):
 
 
 def test_what_shipped_before_there_were_flows_still_loads():
-    folder = Catalog.of(SHIPPED).find("fashion-vae@1").folder
-    assert load(folder).network(torch.rand(2, 1, 28, 28), torch.randn(2, 32)).rate.shape == (2, 32)
+    folder = Catalog.of(SHIPPED).find("digits-mlp-vae@1").folder
+    assert "prior" not in json.loads((folder / "config.json").read_text())["config"]
+    assert load(folder).network(torch.rand(2, 1, 28, 28), torch.randn(2, 20)).rate.shape == (2, 20)
