@@ -80,7 +80,9 @@ class Engine:
         gpu = self.device.type == "cuda"
         self.buckets = tuple(side for side in GPU_BUCKETS if side <= settings.tile) if gpu else ()
         self.tile = settings.tile
-        self.batch_pixels = settings.batch_pixels or settings.tile**2 * (16 if gpu else 1)
+        # A GPU wants much at once. A CPU is no faster for it, and what is under way when clients hang up, or one with a
+        # thumbnail comes, is waited for.
+        self.batch_pixels = settings.batch_pixels or (16 * settings.tile**2 if gpu else settings.tile**2 // 4)
         self.loaded: dict[str, Loaded] = {}
         self.let_go: WeakValueDictionary[str, Loaded] = WeakValueDictionary()
         self.sizes: dict[str, int] = {}

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
         0, ge=0, le=64, description="processes that decode and encode; 0 for one a core, two at least"
     )
     tile: int = Field(512, ge=128, le=4096, description="longest side of a tile in pixels, halo included")
-    batch_pixels: int = Field(0, ge=0, description="pixels in a batch; 0 for one tile on a CPU, sixteen on a GPU")
+    batch_pixels: int = Field(0, ge=0, description="pixels in a batch; 0 for a quarter of a tile, on a GPU for sixteen")
     max_upload: int = Field(64 * MIB, ge=1024, description="bytes of a request body")
     max_json: int = Field(MIB, ge=1024, description="bytes of a body of JSON, which is read at one go")
     max_bodies: int = Field(1024 * MIB, ge=1024, description="bytes of all request bodies under way, together")
