@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 
 from models.catalog import SHIPPED, Catalog
@@ -41,8 +42,6 @@ ALWAYS, KEYED = problems(400, 414, 431, 500, 503), problems(401, 429)
 """What any route may answer."""
 LOOK = 1.0
 """Seconds between two looks at what waits."""
-QUIET: Any = {"metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
-"""Of FastAPI's own telling of itself: metrics are ours, and no variable of the environment is to send anything."""
 BEARER = HTTPBearer(auto_error=False)
 
 
@@ -80,7 +79,15 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("denoir"),
         summary="Takes noise out of pictures, and draws new ones.",
         lifespan=lifespan,
-        telemetry={"tracer_provider": traces, "tracing": bool(traces), **QUIET},
+        # Of what FastAPI can tell of itself traces alone, and those not by what the environment says of collectors.
+        telemetry=TelemetryConfig(
+            tracer_provider=traces,
+            tracing=bool(traces),
+            metrics=False,
+            logs=False,
+            operation_spans=False,
+            auto_configure=False,
+        ),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # it would redirect to whatever host a client names
