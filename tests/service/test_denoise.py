@@ -82,7 +82,6 @@ def test_16_bits_come_in_by_other_hands_and_go_out_as_16(client: TestClient, end
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (tiff(noise(5, 7, 1).astype(np.float64), t339=3), "floating point"),
         (tiff(noise(5, 7, 4, dtype=np.uint16), photometric=5), "16-bit"),
         (tiff(noise(5, 7, 3).astype(np.uint32)), "32-bit"),
         (encoded(scene(), "JPEG").replace(b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x0c"), "12-bit"),

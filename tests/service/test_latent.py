@@ -175,7 +175,7 @@ def test_what_is_no_json_is_told_so(client: TestClient, body: bytes):
 
 def test_json_is_bounded_more_tightly_than_pictures(client: TestClient, monkeypatch: pytest.MonkeyPatch):
     state = client.app.state  # type: ignore[attr-defined]
-    monkeypatch.setattr(state, "settings", state.settings.model_copy(update={"max_json": 1000}))
+    monkeypatch.setitem(state._state, "settings", state.settings.model_copy(update={"max_json": 1000}))
     assert problem(decode(client, code=[0.0] * 1000), 413, "upload-too-large")["max_bytes"] == 1000
 
 

@@ -259,7 +259,9 @@ def test_one_connection_too_many_is_told_so_and_may_ask_for_health(serve: Serve)
         assert (refused.status, refused.slug) == (503, "too-many-connections")
         assert int(refused.headers["retry-after"]) >= 1
         assert closed(spare) == b""
+    until(lambda: len(listening.server.server_state.connections) == 3)
     with listening.connected() as spare:
+        until(lambda: len(listening.server.server_state.connections) == 4)
         idle.pop().close()
         until(lambda: len(listening.server.server_state.connections) == 3)
         spare.sendall(POST % 3 + b"abc")
