@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Security
 from fastapi.security import HTTPBearer
 from fastapi.telemetry import TelemetryConfig
+from opentelemetry.trace import TracerProvider
 from starlette.middleware.cors import CORSMiddleware
 
 from models.catalog import SHIPPED, Catalog
@@ -79,15 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("denoir"),
         summary="Takes noise out of pictures, and draws new ones.",
         lifespan=lifespan,
-        # Of what FastAPI can tell of itself traces alone, and those not by what the environment says of collectors.
-        telemetry=TelemetryConfig(
-            tracer_provider=traces,
-            tracing=bool(traces),
-            metrics=False,
-            logs=False,
-            operation_spans=False,
-            auto_configure=False,
-        ),
+        telemetry=traced(traces),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # it would redirect to whatever host a client names
@@ -101,6 +94,25 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(page.router)
     app.mount("/static", page.Files(directory=page.WEB), name="static")
     errors.answer_all(app)
+    guard(app, duty, keys)
+    return app
+
+
+def traced(traces: TracerProvider | None) -> TelemetryConfig:
+    """Of what FastAPI can tell of itself traces alone, and those not by what the environment says of collectors."""
+    return TelemetryConfig(
+        tracer_provider=traces,
+        tracing=bool(traces),
+        metrics=False,
+        logs=False,
+        operation_spans=False,
+        auto_configure=False,
+    )
+
+
+def guard(app: FastAPI, duty: guards.Duty, keys: Keys) -> None:
+    """Puts around the application what holds for every request, the innermost first."""
+    settings: Settings = app.state.settings
     app.add_middleware(
         guards.BodyLimit,
         limit=settings.max_upload,
@@ -118,7 +130,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(guards.Plainly)
     app.add_middleware(guards.RequestIds, routes=routes)
     app.add_middleware(guards.Drain)
-    return app
 
 
 def announced(engine: Engine, settings: Settings) -> tuple[str, str]:

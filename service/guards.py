@@ -44,16 +44,24 @@ SECURITY = {
 }
 
 
-class Plainly:
-    """Tells as a problem what a library has refused in words of its own: a range of a file, a page of another site."""
+class Guard:
+    """Stands around an application for what comes over HTTP; its start and its end pass by."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+        await (self.answer if scope["type"] == "http" else self.app)(scope, receive, send)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request, or has the application answer it."""
+        raise NotImplementedError
+
+
+class Plainly(Guard):
+    """Tells as a problem what a library has refused in words of its own: a range of a file, a page of another site."""
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         retold = False
 
         async def send_told(message: Message) -> None:
@@ -70,24 +78,22 @@ class Plainly:
         await self.app(scope, receive, send_told)
 
 
-class RequestIds:
+class RequestIds(Guard):
     """Gives every request an id (the client's own where it is well formed) and a line in the log, and every answer the
     security headers.
 
     routes: paths that the application takes as they stand; a request that is refused on the way to one of them is
     counted there.
 
-    Being outermost, it also answers for what nobody foresaw: 500 with the id, under which the log has the trace. And
-    for what is cut off because the service ends: 503.
+    Being around all that answers, it also answers for what nobody foresaw: 500 with the id, under which the log has the
+    trace. And for what is cut off because the service ends: 503.
     """
 
     def __init__(self, app: ASGIApp, routes: frozenset[str] = frozenset()):
-        self.app, self.routes = app, routes
+        super().__init__(app)
+        self.routes = routes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = Headers(scope=scope).get("x-request-id", "")
         scope["request_id"] = given if OWN_ID.fullmatch(given) else secrets.token_hex(8)
         record = telemetry.Record(scope["request_id"], scope["method"], scope["path"])
@@ -132,14 +138,15 @@ class Duty:
     under_way: int = 0
 
 
-class Attendance:
+class Attendance(Guard):
     """Lets requests in while the service is ready, and counts them; of its health it tells at any time."""
 
     def __init__(self, app: ASGIApp, duty: Duty):
-        self.app, self.duty = app, duty
+        super().__init__(app)
+        self.duty = duty
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in HEALTH:
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in HEALTH:
             return await self.app(scope, receive, send)
         if not self.duty.ready:
             return await errors.told(errors.shutting_down(), scope["request_id"])(scope, receive, send)
@@ -150,19 +157,17 @@ class Attendance:
             self.duty.under_way -= 1
 
 
-class Methods:
+class Methods(Guard):
     """Answers HEAD wherever GET is taken, and OPTIONS; and has a 405 name all that a path takes.
 
     routes: of the application. Those of the framework tell of one route's methods, where a path may have several.
     """
 
     def __init__(self, app: ASGIApp, routes: list[BaseRoute]):
-        self.app, self.routes = app, routes
+        super().__init__(app)
+        self.routes = routes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         allowed = self.allowed(scope)
 
         async def send_allowed(message: Message) -> None:
@@ -201,7 +206,7 @@ def bodiless(send: Send) -> Send:
     return send_head
 
 
-class BodyLimit:
+class BodyLimit(Guard):
     """Refuses bodies over a limit: by what they declare before a byte is read, and by what arrives as it streams.
 
     limit: bytes of one body. together: bytes that all bodies under way may have. What has arrived counts until its
@@ -210,12 +215,11 @@ class BodyLimit:
     """
 
     def __init__(self, app: ASGIApp, limit: int, together: int, backlog: Callable[[], float]):
-        self.app, self.limit, self.together, self.backlog = app, limit, max(together, limit), backlog
+        super().__init__(app)
+        self.limit, self.together, self.backlog = limit, max(together, limit), backlog
         self.under_way = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         declared = Headers(scope=scope).get("content-length", "0")
         if problem := self.problem(int(declared) if declared.isdecimal() else 0, 0):
             return await errors.told(problem, scope.get("request_id", ""))(scope, receive, send)
@@ -246,17 +250,11 @@ class BodyLimit:
         return None
 
 
-class Drain:
+class Drain(Guard):
     """Hears out, for a little while, a client that is answered while it is still sending: as soon as an answer has
     ended the connection may be closed, and who sends on gets a reset instead of the answer."""
 
-    def __init__(self, app: ASGIApp):
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         # A client that waits to be told to go on has sent nothing that could be thrown away.
         awaited = "100-continue" not in Headers(scope=scope).get("expect", "").lower()
 

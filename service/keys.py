@@ -10,7 +10,7 @@ from aiolimiter import AsyncLimiter
 from starlette.datastructures import Headers
 
 from service import errors, telemetry
-from service.guards import HEALTH, HOME, STATIC, ASGIApp, Receive, Scope, Send
+from service.guards import HEALTH, HOME, STATIC, ASGIApp, Guard, Receive, Scope, Send
 from service.settings import Settings
 
 ENTRY = re.compile(r"(?:([A-Za-z0-9._-]{1,64}):)?([A-Za-z0-9._~+/-]{16,512}=*)")
@@ -54,19 +54,20 @@ def digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-class Doorkeeper:
+class Doorkeeper(Guard):
     """Lets in who shows a key, and no key more often than so many times a minute; 0 for any number.
 
     Open to all are the service's health, its page and the files that pages are made of.
     """
 
     def __init__(self, app: ASGIApp, keys: Keys, rate: int):
-        self.app, self.keys = app, keys
+        super().__init__(app)
+        self.keys = keys
         self.retry_after = math.ceil(MINUTE / rate) if rate else 0
         self.rates = {name: AsyncLimiter(rate, MINUTE) for name in keys.names.values()} if rate else {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_open(scope["path"]):
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if is_open(scope["path"]):
             await self.app(scope, receive, send)
             return
         name = self.keys.name_of(bearer(Headers(scope=scope).get("authorization", "")))
