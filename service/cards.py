@@ -1,6 +1,7 @@
 """What a model's evaluation wrote of it: its card and its contact sheet, as they lie beside the weights."""
 
 import asyncio
+import hashlib
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -33,12 +34,20 @@ async def sheet(request: Request, name: str) -> Response:
     lies.headers["Vary"] = "Accept"
     if len(lies.body) < HEAVY or parameters.formats_asked(request, None)[:1] != ["webp"]:
         return lies
-    decoders = request.app.state.parts.decoders
     try:
-        small = await decoders.write(await decoders.read(bytes(lies.body)), "webp", quality=QUALITY)
+        small = await lighter(request.app.state.parts, bytes(lies.body))
     except PictureError:
         return lies
     return Response(small, media_type="image/webp", headers={"Vary": "Accept"})
+
+
+async def lighter(parts: Parts, sheet: bytes) -> bytes:
+    """A contact sheet as WebP, made once. Raises PictureError."""
+    name = hashlib.sha256(sheet).digest()
+    if name not in parts.sheets:
+        picture = await parts.decoders.read(sheet)
+        parts.sheets[name] = await parts.decoders.write(picture, "webp", quality=QUALITY)
+    return parts.sheets[name]
 
 
 async def written(request: Request, name: str, file: str, media_type: str) -> Response:

@@ -32,6 +32,8 @@ class Parts:
     decoders: Decoders
     usual: dict[str, float] = field(default_factory=dict)
     """By model, the pixels that had to be computed for a picture, the latest ones weighing most."""
+    sheets: dict[bytes, bytes] = field(default_factory=dict)
+    """Contact sheets made lighter, by the hashes of what they are of."""
 
     def expected(self, loaded: Loaded) -> int:
         """Pixels that a picture stands for while nobody has looked at it: as many as is usual, from a 64th of a tile to
