@@ -16,13 +16,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.load import Load, run
+from benchmarks.serving import DENOISE, SERVE
 from models import checkpoints, data, images, inference
 from models.catalog import SHIPPED, Catalog
 from models.evaluation.cards import as_markdown
 from tests.serving import Server, started
 
-SERVE = "from service import cli; cli.main()"
-SIGMA = 25.0
 CLIENTS = (1, 4, 16, 64)
 SIDE = 8192
 """Of the matrices; a CPU gets smaller ones, or it would take minutes."""
@@ -97,7 +96,7 @@ def posted(server: Server, path: Path, seconds: float) -> list[dict[str, Any]]:
     """A row for each number of clients that post a photograph."""
     header = images.inspect(path.read_bytes())
     megapixels = header.width * header.height / 1e6
-    ask = f"/denoise?model=photo&sigma={SIGMA:g}&format=jpeg"
+    ask = f"{DENOISE}&format=jpeg"
     run(Load(server.port, ask, str(path), max(CLIENTS), 1.0))  # shapes of its tiles are met, and captured
     rows = []
     for clients in CLIENTS:

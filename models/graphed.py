@@ -59,9 +59,7 @@ class Cuda:
         self.stream, self.pool = torch.cuda.Stream(device), torch.cuda.graph_pool_handle()
 
     def room(self, like: np.ndarray) -> Tensor:
-        return torch.empty(
-            like.shape, dtype=torch.from_numpy(like[:0] if like.ndim else like).dtype, device=self.device
-        )
+        return torch.empty_like(torch.from_numpy(like), device=self.device)
 
     def pinned(self, like: Tensor) -> Tensor:
         return torch.empty(like.shape, dtype=like.dtype, pin_memory=True)

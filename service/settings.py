@@ -87,8 +87,8 @@ class Settings(BaseSettings):
 
     @field_validator("devices", "origins", mode="before")
     @classmethod
-    def listed(cls, origins: object) -> object:
-        return tuple(origins.replace(",", " ").split()) if isinstance(origins, str) else origins
+    def listed(cls, told: object) -> object:
+        return tuple(told.replace(",", " ").split()) if isinstance(told, str) else told
 
     @field_validator("devices")
     @classmethod

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from tqdm import tqdm
@@ -89,6 +90,11 @@ class Sessions:
         self.asked, self.task = asked, task
         self.named = able(asked, task)
         self.ready: dict[Path, Session] = {}
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """What else there is to be asked."""
+        return Catalog.of(SHIPPED, self.asked.shelf)
 
     def of(self, entry: Entry) -> Session:
         """Raises CheckpointError."""
@@ -191,7 +197,7 @@ def cleaned(sessions: Sessions, picture: Picture, asked: argparse.Namespace) -> 
 def suited(sessions: Sessions, picture: Picture, asked: argparse.Namespace) -> Picture:
     """One picture, cleaned by the model that suits its noise."""
     found = noise.estimate(picture.pixels, picture.alpha)
-    entry = denoisers.suited(Catalog.of(SHIPPED, asked.shelf), found)
+    entry = denoisers.suited(sessions.catalog, found)
     return restored(sessions.of(entry), picture, found, asked)
 
 

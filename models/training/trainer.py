@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from models import checkpoints, data
 from models.checkpoints import Description
+from models.corruptions import Spoilt
 from models.data import Pictures, Wholes
 from models.inference import chosen_device, has_bfloat16
 from models.objectives import Elbo, Objective, Parts, at_step, total
@@ -106,11 +107,11 @@ class Trainer:
 
     def parts(self, clean: Tensor, generator: Generator) -> Parts:
         """The parts of this step's loss on a batch."""
-        return self.lost(at_step(self.objective, self.progress.step), self.call, clean, generator)
+        objective, spoilt = at_step(self.objective, self.progress.step), self.recipe.corruption(clean, generator)
+        return self.lost(objective, self.call, clean, spoilt, generator)
 
-    def lost(self, objective: Objective, network: Any, clean: Tensor, generator: Generator) -> Parts:
+    def lost(self, objective: Objective, network: Any, clean: Tensor, spoilt: Spoilt, generator: Generator) -> Parts:
         """The parts of a loss on a batch, by a network."""
-        spoilt = self.recipe.corruption(clean, generator)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision):
             return objective(network, clean, spoilt, generator)
 
@@ -130,12 +131,11 @@ class Trainer:
         lost: list[Parts] = []
         posteriors: list[Posterior] = []
         for number, clean in enumerate(self.view.held_out()):
-            generator, pixels = Generator(self.device).manual_seed(number), clean.to(self.device)
-            lost.append(self.lost(self.objective, network, pixels, generator))
+            generator, clean = Generator(self.device).manual_seed(number), clean.to(self.device)
+            spoilt = self.recipe.corruption(clean, generator)
+            lost.append(self.lost(self.objective, network, clean, spoilt, generator))
             if isinstance(self.objective, Elbo):
-                posteriors.append(
-                    network.posterior(self.recipe.corruption(pixels, generator.manual_seed(number)).pixels)
-                )
+                posteriors.append(network.posterior(spoilt.pixels))
         told = {name: float(torch.stack([parts[name] for parts in lost]).mean()) for name in lost[0]}
         return told | (at_work(joined(posteriors, 0)) if posteriors else {})
 
