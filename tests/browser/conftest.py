@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import TINY, stocked
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
 from serving import Server, started
 
 from models.colorizer import ColorizerConfig
@@ -118,6 +118,13 @@ class Visit:
     def asked(self, request: Request) -> None:
         if urlsplit(request.url).scheme not in ("blob", "data") and not request.url.startswith(self.url + "/"):
             self.elsewhere.append(request.url)
+
+
+def holding(page: Page, place: str = "**/denoise?*", times: int | None = None) -> list[Route]:
+    """What is asked of a place from now on, which waits until a test lets it go."""
+    held: list[Route] = []
+    page.route(place, lambda route: held.append(route), times=times)
+    return held
 
 
 @contextmanager

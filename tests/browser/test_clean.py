@@ -10,9 +10,9 @@ import pytest
 from answers import decoded, encoded
 from conftest import SAMPLES, scene
 from PIL import Image
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
-from .conftest import Visit
+from .conftest import Visit, holding
 
 GREY = encoded(scene(90, 120, 3))
 NOISE = np.random.default_rng(0).normal(0, 20, (90, 120, 3))
@@ -90,8 +90,7 @@ def test_a_level_is_set_instead_of_measured_and_back(visit: Visit):
     with page.expect_request(lambda request: "sigma=30" in request.url):
         panel.get_by_label("Noise level").fill("30")
     expect(told).to_have_text("30.0, set by you")
-    held: list[Route] = []
-    page.route("**/denoise?*", lambda route: held.append(route))
+    held = holding(page)
     panel.get_by_role("button", name="Measure it again").click()
     expect(page.locator("#clean .words")).to_have_text("Sending")
     expect(told).to_have_text("measured by itself")
@@ -156,8 +155,7 @@ def test_a_file_that_is_made_for_another_strength_is_given_up(visit: Visit):
     page.wait_for_selector("#clean .stage.whole")
     slider, words = page.locator("#clean aside").get_by_label("Strength"), page.locator("#clean .file .words")
     slider.fill("0.5")
-    held: list[Route] = []
-    page.route("**/denoise?*", lambda route: held.append(route))
+    holding(page)
     page.locator("#clean .download").click()
     expect(words).to_have_text("Sending")
     page.locator("#clean .veil").get_by_role("button", name="Cancel").click()
@@ -174,8 +172,7 @@ def test_a_file_that_is_made_for_another_strength_is_given_up(visit: Visit):
 @pytest.mark.slow
 def test_what_is_changed_while_an_answer_comes_is_not_forgotten(visit: Visit):
     page = visit.open()
-    held: list[Route] = []
-    page.route("**/denoise?*", lambda route: held.append(route), times=1)
+    held = holding(page, times=1)
     choose(page, file("a.png", GREY))
     while not held:
         page.wait_for_timeout(20)
@@ -200,8 +197,7 @@ def test_how_much_was_taken_away_is_told(visit: Visit):
 @pytest.mark.slow
 def test_a_row_is_cancelled_and_taken_up_again_over_the_picture(visit: Visit):
     page = visit.open()
-    held: list[Route] = []
-    page.route("**/denoise?*", lambda route: held.append(route))
+    holding(page)
     choose(page, file("a.png", GREY))
     veil = page.locator("#clean .veil")
     veil.get_by_role("button", name="Cancel").click()
@@ -347,8 +343,7 @@ def test_one_large_picture_is_sent_at_a_time(visit: Visit):
 @pytest.mark.slow
 def test_what_is_told_of_a_picture_has_its_room_before(visit: Visit):
     page = visit.open()
-    held: list[Route] = []
-    page.route("**/denoise?*", lambda route: held.append(route))
+    held = holding(page)
     choose(page, file("a.png", NOISY))
     expect(page.locator("#clean .words")).to_have_text("Sending")
     page.wait_for_timeout(300)

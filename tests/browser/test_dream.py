@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, Route, expect
 from serving import Server
 
-from .conftest import Visit, visiting
+from .conftest import Visit, holding, visiting
 
 PLACE = "#dream?model=tiny-vae&seed=7&temperature=1"
 LIVELIEST = """async () => {
@@ -238,8 +238,7 @@ def test_the_pad_moves_two_numbers_of_a_code_by_pointer_and_by_sliders(visit: Vi
 def test_of_the_codes_that_wait_only_the_latest_is_asked_for(visit: Visit):
     """And an answer that has been overtaken is not shown after a later one."""
     page = visit.open("#models")
-    held: list[Route] = []
-    page.route("**/decode", lambda route: held.append(route))
+    held = holding(page, "**/decode")
     page.evaluate(
         """async () => {
             const {Walk} = await import("/static/page/walk.js");

@@ -154,7 +154,7 @@ def test_tensors_that_are_no_weights_are_refused(folder: Path, change: Callable[
     tensors = load((folder / "model.safetensors").read_bytes())
     change(tensors)
     rewrite(folder, save(tensors))
-    refused(folder)
+    assert refused(folder)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_tensors_that_are_no_weights_are_refused(folder: Path, change: Callable[
 )
 def test_settings_that_can_not_be_are_refused(folder: Path, config: dict[str, Any]) -> None:
     rewrite(folder, (folder / "model.safetensors").read_bytes(), config=config)
-    refused(folder)
+    assert refused(folder)
 
 
 @pytest.mark.parametrize(
@@ -208,14 +208,14 @@ def test_names_that_could_be_paths_are_refused(folder: Path, field: str, name: s
 )
 def test_a_config_that_is_none_is_refused(folder: Path, text: str) -> None:
     (folder / "config.json").write_text(text, errors="surrogatepass")
-    refused(folder)
+    assert refused(folder)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_folder_in_place_of_a_file_is_refused(folder: Path, name: str) -> None:
     (folder / name).unlink()
     (folder / name).mkdir()
-    refused(folder)
+    assert refused(folder)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
@@ -223,7 +223,7 @@ def test_a_folder_in_place_of_a_file_is_refused(folder: Path, name: str) -> None
 def test_what_never_ends_is_not_read(folder: Path, name: str, make: Callable[[Path], None]) -> None:
     (folder / name).unlink()
     make(folder / name)
-    refused(folder)
+    assert refused(folder)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])

@@ -56,8 +56,9 @@ def same(a: Picture, b: Picture) -> bool:
     return np.array_equal(a.pixels, b.pixels) and (a.alpha is None or np.array_equal(a.alpha, b.alpha))
 
 
-def cut_short(step: int) -> None:
-    """Cuts all valid pictures; those of which only what follows the pixels is lost come back whole."""
+@pytest.mark.parametrize("step", [17, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_picture_cut_short_is_refused_or_whole(step: int) -> None:
+    """All valid pictures; those of which only what follows the pixels is lost come back whole."""
     whole = dict(zip(VALID, answers(VALID.values()), strict=True))
     assert all(isinstance(one, Picture) for one in whole.values())
     files = list(spoilt.cut(step))
@@ -66,15 +67,6 @@ def cut_short(step: int) -> None:
             assert same(answer, whole[name]), f"{name}, cut at {len(data)} of {len(VALID[name])}"
         else:
             assert answer in {"damaged-image", "unsupported-format", "empty-upload"}
-
-
-def test_a_picture_cut_short_is_refused_or_whole() -> None:
-    cut_short(17)
-
-
-@pytest.mark.slow
-def test_a_picture_cut_short_anywhere_is_refused_or_whole() -> None:
-    cut_short(1)
 
 
 @pytest.mark.parametrize(

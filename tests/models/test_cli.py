@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, scene, stocked
+from conftest import SAMPLES, scene
 from files import heic
 from PIL import Image
 
@@ -17,7 +17,6 @@ from models import checkpoints, images
 from models.cli import drawing, main, pictures, places
 from models.colour import LUMA
 from models.recipes import RECIPES
-from models.unet import UNetConfig
 
 ROOT = SAMPLES.parent
 
@@ -83,32 +82,6 @@ def test_every_recipe_is_trained_on_a_folder_of_any_pictures_and_answers(
         found, given = (images.inspect(one.read_bytes()) for one in (path, mixed / path.name))
         wanted = (side, side) if path.parent.name == "rebuilt" else (given.width, given.height)
         assert (found.width, found.height) == wanted
-
-
-def test_each_picture_is_cleaned_by_the_model_that_suits_its_noise_unless_one_is_named(tmp_path: Path):
-    """The smooth one's noise is below, the noisy one's above what is told apart by."""
-    shelf = stocked(
-        tmp_path / "shelf", {name: ("photo", UNetConfig(widths=(4, 8), blocks=1)) for name in ("photo", "photo-real")}
-    )
-    second = checkpoints.load(shelf / "photo-real")
-    weights = {name: 0 * tensor for name, tensor in second.network.state_dict().items()}
-    checkpoints.save(shelf / "photo-real", second.description, weights)  # which leaves pictures as they are
-    rng, pictures = np.random.default_rng(0), tmp_path / "in"
-    pictures.mkdir()
-    for name, level in (("calm", 1), ("loud", 20)):
-        grey = np.rint(np.clip(128 + level * rng.standard_normal((64, 64, 3)), 0, 255)).astype(np.uint8)
-        Image.fromarray(grey).save(pictures / f"{name}.png")
-
-    def untouched(*words: object) -> set[str]:
-        out = tmp_path / "-".join(map(str, words)) / "out"
-        assert run(shelf, "denoise", pictures, out, *words) == 0
-        read = {path.name: images.read(path.read_bytes()).pixels for path in out.glob("*.png")}
-        return {name for name in read if np.array_equal(read[name], images.read((pictures / name).read_bytes()).pixels)}
-
-    assert untouched() == {"calm.png"}
-    assert untouched("--model", "photo") == set()
-    assert untouched("--model", "photo-real") == {"calm.png", "loud.png"}
-    assert untouched("--sigma", 5) == set()
 
 
 def test_what_a_network_has_no_code_for_is_not_asked(shelf: Path, photographs: Path, tmp_path: Path, capsys):

@@ -9,14 +9,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import scene
+from conftest import scene, stocked
 from PIL import Image, ImageCms
 
-from models import images
+from models import checkpoints, images
 from models.cli import main
 from models.cli.comparison import GAP, side_by_side
 from models.cli.pictures import run_errands
 from models.cli.places import Errand
+from models.unet import UNetConfig
 
 CLEAN = ["--model", "tiny-photo", "--sigma", "10"]
 
@@ -215,3 +216,29 @@ def test_what_is_noted_beside_the_pixels_stays(shelf: Path, tmp_path: Path, form
     with Image.open(tmp_path / "out" / "2026" / "may" / name) as answer:
         assert answer.getexif().get(0x0110) == "a camera"
         assert answer.info["icc_profile"] == profile
+
+
+def test_each_picture_is_cleaned_by_the_model_that_suits_its_noise_unless_one_is_named(tmp_path: Path):
+    """The smooth one's noise is below, the noisy one's above what is told apart by."""
+    shelf = stocked(
+        tmp_path / "shelf", {name: ("photo", UNetConfig(widths=(4, 8), blocks=1)) for name in ("photo", "photo-real")}
+    )
+    second = checkpoints.load(shelf / "photo-real")
+    weights = {name: 0 * tensor for name, tensor in second.network.state_dict().items()}
+    checkpoints.save(shelf / "photo-real", second.description, weights)  # which leaves pictures as they are
+    rng, pictures = np.random.default_rng(0), tmp_path / "in"
+    pictures.mkdir()
+    for name, level in (("calm", 1), ("loud", 20)):
+        grey = np.rint(np.clip(128 + level * rng.standard_normal((64, 64, 3)), 0, 255)).astype(np.uint8)
+        Image.fromarray(grey).save(pictures / f"{name}.png")
+
+    def untouched(*words: object) -> set[str]:
+        out = tmp_path / "-".join(map(str, words)) / "out"
+        assert run(shelf, "denoise", pictures, out, *words) == 0
+        read = {path.name: images.read(path.read_bytes()).pixels for path in out.glob("*.png")}
+        return {name for name in read if np.array_equal(read[name], images.read((pictures / name).read_bytes()).pixels)}
+
+    assert untouched() == {"calm.png"}
+    assert untouched("--model", "photo") == set()
+    assert untouched("--model", "photo-real") == {"calm.png", "loud.png"}
+    assert untouched("--sigma", 5) == set()
