@@ -20,8 +20,7 @@ from models.bayer import Phase, demosaicked, mosaicked
 from models.colour import luma
 from models.corruptions import Spoilt, coded, normal, uniform, without_colour
 from models.jpeg import Jpeg, to_rgb, to_ycc
-from models.noise import SIDE, cosines
-from models.types import GREY_LEVELS, Batch, Level, Mosaic
+from models.types import Batch, Level, Mosaic
 
 XYZ_TO_CAMERA = (
     ((1.0234, -0.2969, -0.2266), (-0.5625, 1.6328, -0.0469), (-0.0703, 0.2188, 0.6406)),
@@ -40,8 +39,7 @@ DARKEST = 1e-8
 
 @dataclass(frozen=True)
 class Camera:
-    """Each picture taken by a camera of its own. The level told is what the noise came to, misjudged, or what an
-    estimator of white noise would find of it.
+    """Each picture taken by a camera of its own. The level told is what the noise came to, misjudged.
 
     low, high: bounds of the shot noise, its variance at white on the sensor, drawn log-uniformly; the read noise
     follows. These bounds make noise of 1 to 41 grey levels root mean square (first and last hundredth; the median is
@@ -49,7 +47,6 @@ class Camera:
     resized: of a sensor with other pixels than the picture's. calmed: of noise reduction in the camera. retouched: of
     sharpening and smoothing. compressed: of `jpeg`, which the noisy picture goes through alone.
     misjudged: deviation of the logarithm of the level that is told, around that of the root mean square difference.
-    overlooked: chance that what is told is what is white of the noise, or less of it.
     """
 
     low: float = 2e-5
@@ -60,8 +57,7 @@ class Camera:
     retouched: float = 0.3
     compressed: float = 0.6
     jpeg: Jpeg = field(default_factory=Jpeg)
-    misjudged: float = 0.35
-    overlooked: float = 0.0
+    misjudged: float = 0.25
 
     def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
         """Three channels, or one; of pictures without colour the result has none."""
@@ -115,27 +111,9 @@ class Camera:
         return noisy
 
     def told(self, noisy: Batch, target: Batch, generator: Generator) -> Level:
-        """The root mean square difference, misjudged, as a user tells it; or a share of what is white of it, as the
-        estimator tells it, which sees but the finest detail. A network that is told so learns to look for itself."""
-        noise = noisy - target
-        level = noise.square().flatten(1).mean(1).sqrt()
-        known = level * torch.exp(self.misjudged * normal(generator, level.shape))
-        found = white_part(noise) * uniform(generator, len(noise))
-        return torch.where(uniform(generator, len(noise)) < self.overlooked, found, known)
-
-
-def white_part(noise: Batch) -> Level:
-    """The level of the white noise that could hide in this: what there is of the finest cosine that has least of it.
-
-    As `noise.estimate` measures it, but where the noise is known: that of a developed picture is mostly coarse.
-    """
-    size = min(SIDE, noise.shape[2]), min(SIDE, noise.shape[3])
-    fine, _ = cosines(*size)
-    kernels = torch.from_numpy(fine).to(noise).view(-1, 1, *size)
-    seen = F.conv2d(noise.flatten(0, 1)[:, None], kernels).unflatten(0, noise.shape[:2]).flatten(1, 2).flatten(2)
-    covariance = seen @ seen.mT / seen.shape[2]
-    rounding = 1 / 12 / GREY_LEVELS**2
-    return (torch.linalg.eigvalsh(covariance)[:, 0] - rounding).clamp(min=0).sqrt()
+        """The root mean square difference, misjudged, as a user or an estimator tells it."""
+        level = (noisy - target).square().flatten(1).mean(1).sqrt()
+        return level * torch.exp(self.misjudged * normal(generator, level.shape))
 
 
 def as_grey_as(clean: Batch, pixels: Batch) -> Batch:

@@ -200,11 +200,10 @@ PHOTO = Recipe(
         (
             Gaussian(0, 100, power=1.5),
             Camera(),
-            Camera(high=3e-3, overlooked=1.0),
-            Camera(high=1e-2, overlooked=1.0, calmed=1.0),
+            Camera(high=1e-2, calmed=1.0),
             Nothing(),
         ),
-        (20, 3, 5, 6, 8),
+        (10, 9, 10, 3),
     ),
     Restoration("l1", balance=0.5),
     crop=128,

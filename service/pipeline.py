@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from models import denoisers, images, inference, noise, restore
+from models import denoisers, images, inference, restore
+from models.denoisers import Noise
 from models.images import FORMATS, Picture
 from service import errors, metrics, telemetry
 from service.batcher import Batcher, Done, Job, Late, Overloaded
@@ -126,9 +127,10 @@ async def denoise(
     async with parts.admitted(kind, parts.expected(loaded), 0, aside) as job:
         picture = await opened(parts, job, loaded, body, sigma, strength, formats)
         if loaded.needs.level:
-            sigma = await asyncio.to_thread(noise.estimate, picture.pixels, picture.alpha) if sigma is None else sigma
+            if sigma is None:
+                found = await asyncio.to_thread(denoisers.found, picture.pixels, picture.alpha)
+                loaded, sigma = await suited(parts, found) if suiting else loaded, found.level
             told["Denoir-Sigma"] = f"{sigma:.2f}"
-            loaded = await suited(parts, sigma) if suiting else loaded
         timing.add("decode", time.monotonic() - began)
         pixels = await restored(
             job, loaded, picture.pixels, sigma or 0.0, timing, progress, alpha=picture.alpha, strength=strength
@@ -140,8 +142,8 @@ async def denoise(
     return Answer(data, FORMATS[written].media_type, timing.told(loaded) | told)
 
 
-async def suited(parts: Parts, found: float) -> Loaded:
-    """The denoiser for a picture in which so much noise was found, noted for the log."""
+async def suited(parts: Parts, found: Noise) -> Loaded:
+    """The denoiser for a picture with such noise, noted for the log."""
     described = denoisers.suited(parts.engine.catalog, found).description
     telemetry.note(model=described.title)
     return await parts.models.find(described.title)

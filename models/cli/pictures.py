@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from models import checkpoints, denoisers, images, inference, letterbox, noise
+from models import checkpoints, denoisers, images, inference, letterbox
 from models.arguments import device, level, positive, share
 from models.catalog import SHIPPED, Catalog, Entry
 from models.cli.comparison import side_by_side
@@ -190,15 +190,15 @@ def cleaned(sessions: Sessions, picture: Picture, asked: argparse.Namespace) -> 
     """One picture, cleaned by the model that was named."""
     session, sigma = sessions.of(sessions.named), asked.sigma
     if session.needs.level and sigma is None:
-        sigma = noise.estimate(picture.pixels, picture.alpha)
+        sigma = denoisers.found(picture.pixels, picture.alpha).level
     return restored(session, picture, sigma or 0.0, asked)
 
 
 def suited(sessions: Sessions, picture: Picture, asked: argparse.Namespace) -> Picture:
     """One picture, cleaned by the model that suits its noise."""
-    found = noise.estimate(picture.pixels, picture.alpha)
+    found = denoisers.found(picture.pixels, picture.alpha)
     entry = denoisers.suited(sessions.catalog, found)
-    return restored(sessions.of(entry), picture, found, asked)
+    return restored(sessions.of(entry), picture, found.level, asked)
 
 
 def restored(session: Session, picture: Picture, sigma: float, asked: argparse.Namespace) -> Picture:

@@ -8,7 +8,7 @@ from torch import Generator
 from torchmetrics.functional.image import structural_similarity_index_measure
 from tqdm import tqdm
 
-from models import inference, noise
+from models import denoisers, inference
 from models.checkpoints import Model
 from models.corruptions import Corruption, Dropout, Gaussian, Nothing, SaltPepper
 from models.data import as_floats
@@ -59,7 +59,7 @@ def by_level(model: Model, session: Session, trial: Trial) -> Report:
             began = time.monotonic()
             told = inference.restored(session, noisy, sigma, tiling)
             seconds, megapixels = seconds + time.monotonic() - began, megapixels + noisy[..., 0].size / 1e6
-            level = noise.estimate(noisy)
+            level = denoisers.found(noisy).level
             estimated = inference.restored(session, noisy, level, tiling)
             compared = {"noisy": noisy, "told": told, "estimated": estimated}
             for name, value in compare(picture, compared).items():

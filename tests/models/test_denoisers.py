@@ -5,9 +5,10 @@ import pytest
 from conftest import SAMPLES, stocked
 from PIL import Image
 
-from models import denoisers, noise
+from models import denoisers
 from models.autoencoder import AutoencoderConfig
 from models.catalog import SHIPPED, Catalog, UnknownModel
+from models.denoisers import WHITE_FROM, Noise
 from models.unet import UNetConfig
 
 SMALL = UNetConfig(widths=(4, 8), blocks=1)
@@ -16,13 +17,13 @@ SMALL = UNetConfig(widths=(4, 8), blocks=1)
 @pytest.mark.parametrize(
     ("names", "found", "wanted"),
     [
-        (("photo", "photo-real"), 0.0, "photo-real"),
-        (("photo", "photo-real"), denoisers.WHITE_FROM - 0.01, "photo-real"),
-        (("photo", "photo-real"), denoisers.WHITE_FROM, "photo"),
-        (("photo",), 0.0, "photo"),
+        (("photo", "photo-real"), Noise(0.0, False), "photo-real"),
+        (("photo", "photo-real"), Noise(20.0, False), "photo-real"),
+        (("photo", "photo-real"), Noise(4.0, True), "photo"),
+        (("photo",), Noise(0.0, False), "photo"),
     ],
 )
-def test_white_noise_that_is_found_asks_for_its_own_denoiser(names: tuple, found: float, wanted: str, tmp_path: Path):
+def test_white_noise_that_is_found_asks_for_its_own_denoiser(names: tuple, found: Noise, wanted: str, tmp_path: Path):
     catalog = Catalog.of(stocked(tmp_path, dict.fromkeys(names, ("photo", SMALL))))
     assert denoisers.suited(catalog, found).description.name == wanted
 
@@ -30,12 +31,12 @@ def test_white_noise_that_is_found_asks_for_its_own_denoiser(names: tuple, found
 def test_ones_own_by_that_name_may_be_for_anything(tmp_path: Path):
     other = ("denoise", AutoencoderConfig(height=12, width=10, widths=(4, 8), code=0))
     catalog = Catalog.of(stocked(tmp_path, {"photo": ("photo", SMALL), "photo-real": other}))
-    assert denoisers.suited(catalog, 0.0).description.name == "photo"
+    assert denoisers.suited(catalog, Noise(0.0, False)).description.name == "photo"
 
 
 def test_without_any_the_one_that_is_missed_is_named(tmp_path: Path):
     with pytest.raises(UnknownModel, match="photo"):
-        denoisers.suited(Catalog.of(tmp_path), 0.0)
+        denoisers.suited(Catalog.of(tmp_path), Noise(0.0, False))
 
 
 @pytest.mark.parametrize(("sigma", "wanted"), [(0.0, "photo-real"), (8.0, "photo"), (25.0, "photo")])
@@ -44,5 +45,14 @@ def test_photographs_are_told_by_their_noise(sigma: float, wanted: str):
         clean = np.asarray(image.convert("RGB")).astype(float)
     rng = np.random.default_rng(0)
     noisy = np.rint(np.clip(clean + sigma * rng.standard_normal(clean.shape), 0, 255)).astype(np.uint8)
-    found = noise.estimate(noisy)
+    found = denoisers.found(noisy)
+    assert found.level == pytest.approx(sigma, abs=1.5)
     assert denoisers.suited(Catalog.of(SHIPPED), found).description.name == wanted
+
+
+def test_what_looks_white_is_white_from_a_level_on(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(denoisers.grain, "estimate", lambda pixels, alpha: 7.0)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    for level, wanted in ((WHITE_FROM - 0.01, Noise(7.0, False)), (WHITE_FROM, Noise(WHITE_FROM, True))):
+        monkeypatch.setattr(denoisers.noise, "estimate", lambda pixels, alpha, level=level: level)
+        assert denoisers.found(picture) == wanted

@@ -1,0 +1,135 @@
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import SAMPLES
+from PIL import Image
+from torch import Generator
+
+from models import grain
+from models.camera import Camera
+from models.corruptions import Nothing, coded
+from models.data import as_floats
+from models.grain import __main__ as training
+from models.grain.statistics import in_step, statistics
+from models.jpeg import Jpeg
+
+CAMERA = Camera(resized=0.0, retouched=0.0, compressed=0.0)
+
+
+def photograph(name: str = "bridge") -> np.ndarray:
+    with Image.open(SAMPLES / f"{name}.jpg") as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def batch(pixels: np.ndarray) -> torch.Tensor:
+    return as_floats(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None])
+
+
+def pixels_of(batch: torch.Tensor) -> np.ndarray:
+    return (coded(batch)[0] * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def taken(clean: np.ndarray, shot: float, seed: int = 0) -> tuple[np.ndarray, float]:
+    """By a camera of so much shot noise: the picture, and the root mean square of its noise."""
+    given = batch(clean)
+    spoilt = replace(CAMERA, low=shot, high=shot)(given, Generator().manual_seed(seed))
+    return pixels_of(spoilt.pixels), 255 * float((spoilt.pixels - spoilt.target(given)).square().mean().sqrt())
+
+
+@pytest.mark.parametrize("name", ["bridge", "cat", "coffee", "rocket"])
+@pytest.mark.parametrize("shot", [3e-4, 3e-3])
+def test_a_cameras_noise_is_told_within_half_and_twice(name: str, shot: float):
+    picture, level = taken(photograph(name), shot)
+    assert level / 2 < grain.estimate(picture) < 2 * level
+
+
+@pytest.mark.parametrize("name", ["bridge", "cat", "coffee", "rocket"])
+def test_a_photograph_without_noise_has_hardly_any(name: str):
+    assert grain.estimate(photograph(name)) < 1.5
+
+
+def test_more_noise_is_more():
+    found = [grain.estimate(taken(photograph(), shot)[0]) for shot in (1e-4, 1e-3, 1e-2)]
+    assert found == sorted(found)
+    assert found[2] > 3 * found[0]
+
+
+def test_two_depths_of_one_picture_have_one_level():
+    picture, _ = taken(photograph(), 1e-3)
+    assert grain.estimate(picture.astype(np.uint16) * 257) == pytest.approx(grain.estimate(picture), rel=1e-3)
+
+
+def test_grey_in_one_channel_is_grey_in_three():
+    grey = taken(photograph(), 1e-3)[0][..., :1]
+    assert grain.estimate(grey) == pytest.approx(grain.estimate(np.repeat(grey, 3, 2)), rel=1e-3)
+
+
+def test_what_alpha_hides_is_not_looked_at():
+    picture, _ = taken(photograph(), 1e-3)
+    other, alpha = picture.copy(), np.full(picture.shape[:2], 255, np.uint8)
+    other[:, 150:], alpha[:, 150:] = 77, 0
+    alone = picture.copy()
+    alone[:, 150:] = 200
+    assert grain.estimate(other, alpha) == grain.estimate(alone, alpha) > 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (15, 15), (16, 16), (17, 40)])
+def test_of_a_few_pixels_nothing_is_told(size: tuple[int, int]):
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    assert 0 <= grain.estimate(noise) <= grain.LOUDEST
+    if size[0] * size[1] < 300:
+        assert grain.estimate(noise) == 0
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_one_colour_has_none(value: int):
+    assert grain.estimate(np.full((64, 64, 3), value, np.uint8)) == 0
+
+
+def test_no_more_patches_are_looked_at_in_a_large_picture():
+    large = np.random.default_rng(0).integers(100, 140, (600, 800, 3), dtype=np.uint8)
+    assert statistics(large).shape == statistics(large[:100, :100]).shape
+
+
+def test_the_grid_of_jpeg_is_seen_wherever_it_begins():
+    clean = batch(photograph())
+    squeezed = pixels_of(Jpeg(low=50, high=50)(clean, Generator().manual_seed(0)).pixels)
+    starts = np.arange(120)
+
+    def steps(picture: np.ndarray, shift: int) -> float:
+        luma = picture[..., 1].astype(np.float32)
+        windows = np.stack(
+            [
+                luma[row : row + 16, column + shift : column + shift + 16]
+                for row in range(0, 64, 16)
+                for column in starts
+            ]
+        )
+        return in_step(windows, np.tile(starts, 4))
+
+    for shift in (0, 3, 5):
+        assert steps(squeezed, shift) > 2 * steps(photograph(), shift)
+
+
+def test_it_is_learned_anew_by_its_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("bridge", "cat", "coffee", "rocket"):
+        Image.fromarray(photograph(name)).save(photos / f"{name}.png")
+    kinds = {"noise": training.Kind(0.6, CAMERA), "none": training.Kind(0.4, Nothing())}
+    for name, value in {"COUNT": 60, "CHECKED": 20, "KINDS": kinds, "EPOCHS": 40, "SIDES": (64, 96)}.items():
+        monkeypatch.setattr(training, name, value)
+    monkeypatch.setattr(grain, "WEIGHTS", tmp_path / "weights.npz")
+    monkeypatch.setattr(sys, "argv", ["models.grain", str(photos)])
+    grain.layers.cache_clear()
+    try:
+        training.main()
+        loud, faint = (grain.estimate(taken(photograph(), shot)[0]) for shot in (1e-2, 1e-5))
+    finally:
+        grain.layers.cache_clear()
+    assert loud > faint
+    assert "none, 0 to 0.5: " in capsys.readouterr().out
