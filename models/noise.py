@@ -14,6 +14,7 @@ Levels and values are 8-bit grey levels, 0 to 255, whatever the depth of the pic
 """
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -52,8 +53,8 @@ ROUNDS = 3
 """Of choosing and measuring; the first takes every patch as smooth and unclipped."""
 SOLVED = 300
 """At most so many patches stand for all where the clipping is solved for, ..."""
-HALVINGS = 15
-"""... to LOUDEST / 2^14."""
+LEVELS = np.geomspace(0.05, 2 * LOUDEST, 256)
+"""... between these levels."""
 
 
 class Patches(NamedTuple):
@@ -220,16 +221,23 @@ def flat_part(variances: np.ndarray) -> float:
 
 
 def unclipped(measured: float, means: np.ndarray, gain: np.ndarray) -> float:
-    """The level at which patches of these means, already divided by `gain`, would measure so: found by halving."""
+    """The level at which patches of these means, already divided by `gain`, would measure so."""
     if measured <= 0:
         return 0.0
     means, gain = thinned(means, SOLVED), thinned(gain, SOLVED)
-    low, high = 0.0, 2 * LOUDEST
-    for _ in range(HALVINGS):
-        level = (low + high) / 2
-        expected = level * math.sqrt(np.mean((narrowing(means, level) / gain) ** 2))
-        low, high = (level, high) if expected < measured else (low, level)
-    return (low + high) / 2
+    below = np.minimum(means.astype(np.int64), int(WHITE) - 1)
+    share = (means - below).astype(np.float32)
+    table = narrowings()
+    narrowed = table[:, below] * (1 - share) + table[:, below + 1] * share
+    expected = LEVELS * np.sqrt(np.square(narrowed / gain).mean((1, 2)))
+    return float(np.interp(measured, [0, *expected], [0, *LEVELS]))
+
+
+@cache
+def narrowings() -> np.ndarray:
+    """How much each of LEVELS is narrowed at each whole mean, `l 256`."""
+    whole = np.arange(WHITE + 1)
+    return np.stack([narrowing(whole, level) for level in LEVELS])
 
 
 def narrowing(means: np.ndarray, level: float) -> np.ndarray:
