@@ -61,16 +61,16 @@ Each verb has a help of its own.
 """
 
 VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Verb]] = {
-    "train": (add_train, train),
-    "evaluate": (add_evaluate, evaluate),
     "denoise": (add_denoise, denoise),
+    "colorize": (partial(add_pictures, model="colorize"), colorize),
     "sample": (add_sample, sample),
+    "interpolate": (add_interpolate, interpolate),
+    "traverse": (add_traverse, traverse),
     "reconstruct": (partial(add_pictures, model="digits-vae"), reconstruct),
     "encode": (add_encode, encode),
     "decode": (add_decode, decode),
-    "interpolate": (add_interpolate, interpolate),
-    "traverse": (add_traverse, traverse),
-    "colorize": (partial(add_pictures, model="colorize"), colorize),
+    "train": (add_train, train),
+    "evaluate": (add_evaluate, evaluate),
     "models": (add_models, models),
     "prepare": (add_prepare, prepare),
 }

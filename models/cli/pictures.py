@@ -144,7 +144,7 @@ def run_errands(errands: list[Errand], failed: list[str], run: Callable[[Errand]
     standard error is no terminal there is no bar: in a log it would be a line for each of its steps.
     """
     megapixels = 0.0
-    with tqdm(total=len(errands), unit=" pictures", disable=None if len(errands) > 1 else True) as bar:
+    with tqdm(total=len(errands), bar_format=BAR, disable=None if len(errands) > 1 else True) as bar:
         for errand in errands:
             try:
                 megapixels += run(errand)
@@ -154,6 +154,9 @@ def run_errands(errands: list[Errand], failed: list[str], run: Callable[[Errand]
                 bar.total, done = bar.total - 1, 0
             bar.set_postfix_str(pace(megapixels, bar.format_dict["elapsed"], len(failed)), refresh=False)
             bar.update(done)
+
+
+BAR = "{l_bar}{bar}| {n_fmt} of {total_fmt} pictures in {elapsed}, {remaining} left{postfix}"
 
 
 def pace(megapixels: float, seconds: float, failed: int) -> str:
@@ -224,7 +227,7 @@ def progress_bar(picture: Picture) -> tqdm:
         delay=MOMENT,
         leave=False,
         disable=None,  # where standard error is no terminal
-        bar_format="{l_bar}{bar}| {n:.1f} of {total:.1f} megapixels [{elapsed}<{remaining}]",
+        bar_format="{l_bar}{bar}| {n:.1f} of {total:.1f} megapixels, {remaining} left",
     )
 
 

@@ -11,11 +11,19 @@ Verb = Callable[[argparse.Namespace], int]
 
 
 class Layout(argparse.HelpFormatter):
-    """Fills each paragraph by itself, where argparse makes one of all; lines that are indented stay lines."""
+    """Fills each paragraph by itself, where argparse makes one of all; lines that are indented stay lines, and names
+    with hyphens whole."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        kept = [one if "\n  " in one else textwrap.fill(one, width) for one in text.strip().split("\n\n")]
+        kept = [one if "\n  " in one else "\n".join(lines_of(one, width)) for one in text.strip().split("\n\n")]
         return textwrap.indent("\n\n".join(kept), indent)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return lines_of(text, width)
+
+
+def lines_of(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 class Parser(argparse.ArgumentParser):

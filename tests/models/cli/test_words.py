@@ -41,7 +41,7 @@ def test_paragraphs_of_a_help_stay_apart(capsys: pytest.CaptureFixture, monkeypa
     ("words", "meant"),
     [
         (["densoie", "a", "b"], "'densoie'; did you mean denoise?"),
-        (["fly"], "there is no 'fly' (there are: train, "),
+        (["fly"], "there is no 'fly' (there are: denoise, "),
         (["denoise", "a", "b", "--format", "jpg"], "did you mean jpeg?"),
         (["train", "fotos", "--data", "a"], "did you mean photo?"),
         (["denoise", "a", "b", "--qualty=3"], "--qualty=3; did you mean --quality?"),
