@@ -99,8 +99,7 @@ class Plainly(logging.Filter):
 
 def add_completion(commands: argparse.ArgumentParser) -> None:
     """Another, which tells of all of them."""
-    examples = ("completion bash > ~/.local/share/bash-completion/completions/denoir", "completion fish | source")
-    one = add_verb(verbs_of(commands), "completion", completion, *examples)
+    one = add_verb(verbs_of(commands), "completion", completion)
     one.add_argument("shell", choices=SHELLS, metavar="SHELL", help="bash, zsh or fish")
     one.set_defaults(commands=commands)
 
@@ -111,8 +110,13 @@ SHELLS = ("bash", "zsh", "fish")
 def completion(asked: argparse.Namespace) -> int:
     """Print a script that completes words of this command in a shell.
 
-    To have it in each new shell: `source <(denoir completion bash)` in ~/.bashrc, or zsh in ~/.zshrc. It knows the
-    names of the models that are on the shelf when it is made.
+    To have it in each new shell, put into the file that your shell reads first:
+
+      ~/.bashrc                   eval "$(denoir completion bash)"
+      ~/.zshrc, after compinit    eval "$(denoir completion zsh)"
+      ~/.config/fish/config.fish  denoir completion fish | source
+
+    It knows the names of the models that are on the shelf when it is made.
     """
     try:
         import shtab  # an extra

@@ -17,8 +17,13 @@ from serving import BARE
 
 from service import cli
 
-CHECKS = {"bash": ["bash", "-n"], "zsh": ["zsh", "-n"], "fish": ["fish", "--no-execute"]}
-"""What reads a script without running it."""
+LOADED = {
+    "bash": ["bash", "-c", 'eval "$(cat)"; complete -p denoir'],
+    "zsh": ["zsh", "-f", "-c", 'autoload -U compinit; compinit -u -D; eval "$(cat)"; print denoir: $_comps[denoir]'],
+    "fish": ["fish", "--no-config", "-c", 'source -; complete -C "denoir denoi"'],
+}
+"""What takes a script as the help says to, and tells what will complete the command: in fish, what it completes."""
+COMPLETES = {"bash": "-F _shtab_denoir denoir", "zsh": "denoir: _shtab_denoir", "fish": "denoise\tTake the noise out"}
 
 
 def printed(shell: str, capsys: pytest.CaptureFixture) -> str:
@@ -28,14 +33,16 @@ def printed(shell: str, capsys: pytest.CaptureFixture) -> str:
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("shell", sorted(CHECKS))
-def test_a_shell_can_read_the_script_made_for_it(shell: str, capsys: pytest.CaptureFixture):
+@pytest.mark.parametrize("shell", sorted(LOADED))
+def test_a_shell_takes_the_script_made_for_it(shell: str, capsys: pytest.CaptureFixture):
     script = printed(shell, capsys)
     assert "denoise" in script
     assert "strength" in script
     if shutil.which(shell) is None:
-        pytest.skip(f"there is no {shell} here to read it")
-    subprocess.run(CHECKS[shell], input=script, text=True, check=True)
+        pytest.skip(f"there is no {shell} here to take it")
+    told = subprocess.run(LOADED[shell], input=script, text=True, check=True, capture_output=True)
+    assert COMPLETES[shell] in told.stdout
+    assert told.stderr == ""
 
 
 def completed(script: str, *words: str) -> set[str]:
