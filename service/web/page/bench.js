@@ -74,7 +74,7 @@ export class Bench {
     }
   }
 
-  add(files) {
+  async add(files) {
     if (!files.length) return;
     this.filled(true);
     const heard = {
@@ -89,6 +89,7 @@ export class Bench {
     this.rows.push(...rows);
     this.part("rows").append(...rows.map((row) => row.element));
     this.choose(rows[0]);
+    await Promise.all(rows.map((row) => row.measure()));
     this.pump();
     this.picture(rows);
   }

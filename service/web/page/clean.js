@@ -13,8 +13,8 @@ const FORMATS = [
   ["avif", "AVIF"],
   ["tiff", "TIFF"],
 ];
-/** Levels of white noise below which the measure of it says little of what is in a picture. */
-const EVEN = 2;
+/** The least level of noise that is told as a number. */
+const LEAST = 0.5;
 const SAMPLES = {
   title: "Or take one of these",
   note: "CC0 photographs. The noise in them is ours: made by the program that teaches the models, as a camera in the dark makes it.",
@@ -35,12 +35,7 @@ export function open(models) {
     verb: "clean",
     samples: SAMPLES,
     settings: () => panel.next(),
-    ask: (row, settings, signal) =>
-      pictureInParts(path("/denoise", queryOf(settings)), (done, tiles) => row.progress(done, tiles), {
-        method: "POST",
-        body: row.file,
-        signal,
-      }),
+    ask,
     shown: (row) => panel.show(row),
     answered: (row) => panel.hear(row),
     facts,
@@ -54,12 +49,20 @@ export function open(models) {
   return { visit: (query) => panel.choose(query.get("model")) };
 }
 
-const queryOf = ({ model, sigma, strength, format }) => ({
-  model: model || null,
-  sigma,
-  strength: strength < 1 ? strength : null,
-  format: format || null,
-});
+/** A level that is set tells nothing of the kind of noise: what answers is then the model that the noise asked for before. */
+async function ask(row, { model, sigma, strength, format }, signal) {
+  const byNoise = !model && sigma === null;
+  const query = {
+    model: model || (byNoise ? null : row.suited),
+    sigma,
+    strength: strength < 1 ? strength : null,
+    format: format || null,
+  };
+  const options = { method: "POST", body: row.file, signal };
+  const answer = await pictureInParts(path("/denoise", query), (done, tiles) => row.progress(done, tiles), options);
+  if (byNoise) row.suited = answer.headers.get("denoir-model");
+  return answer;
+}
 
 function facts({ before, after, changed, file, ready, result, strength }) {
   const computed = /model;dur=([\d.]+)/.exec(result?.headers.get("server-timing") ?? "");
@@ -69,7 +72,7 @@ function facts({ before, after, changed, file, ready, result, strength }) {
     ["Picture", before && `${before.width} × ${before.height}`],
     ["Size", result && `${bytes(file.size)} → ${ready ? bytes(ready.blob.size) : "–"}`],
     ["Time", result && seconds(result.seconds)],
-    ["of it computing", computed && seconds(computed[1] / 1000)],
+    ["Computing", computed && seconds(computed[1] / 1000)],
   ];
 }
 
@@ -100,18 +103,11 @@ class Panel {
     );
     if (!suiting(models)) this.choose(favourite(models).title);
     this.sigma = null;
-    this.pinned = false;
     this.listen();
   }
 
   choose(name) {
     this.model.value = (named(this.models, name) ?? { title: this.model.value }).title;
-  }
-
-  /** Keeps the model that the noise asked for, or leaves the choice to it again. */
-  pin(model) {
-    this.model.value = model;
-    this.pinned = Boolean(model);
   }
 
   get takesLevel() {
@@ -121,12 +117,10 @@ class Panel {
   listen() {
     this.level.addEventListener("input", () => {
       this.sigma = Number(this.level.value);
-      if (!this.model.value && this.asked) this.pin(this.asked); // a level that is set tells nothing of the kind of noise
       this.tell();
     });
     this.level.addEventListener("change", () => this.changed());
     this.found.addEventListener("click", () => {
-      if (this.pinned) this.pin("");
       this.sigma = this.measured = null; // what was told last was set
       this.tell();
       this.changed();
@@ -136,7 +130,6 @@ class Panel {
       this.tell();
       this.mixed(Number(this.strength.value));
     });
-    this.model.addEventListener("change", () => (this.pinned = false));
     for (const one of [this.strength, this.model, this.format])
       one.addEventListener("change", () => {
         this.tell();
@@ -148,21 +141,20 @@ class Panel {
   given() {
     const sigma = this.takesLevel ? this.sigma : null;
     const [strength, format] = [Number(this.strength.value), this.format.value];
-    return { model: this.model.value, pinned: this.pinned, sigma, strength, format };
+    return { model: this.model.value, sigma, strength, format };
   }
 
-  /** For a picture that has just come: all as it was last set, but the level, which is its own, and what came of it. */
+  /** For a picture that has just come: all as it was last set, but the level, which is its own. */
   next() {
-    return { ...this.given(), sigma: null, ...(this.pinned && { model: "", pinned: false }) };
+    return { ...this.given(), sigma: null };
   }
 
   show(row) {
-    const { model, pinned, sigma, strength, format } = row.settings;
+    const { model, sigma, strength, format } = row.settings;
     this.sigma = sigma;
     this.level.value = sigma ?? 0;
     this.strength.value = strength;
     this.model.value = model;
-    this.pinned = pinned;
     this.format.value = format;
     this.hear(row);
   }
@@ -170,7 +162,6 @@ class Panel {
   /** Tells what was found of a picture; what is set stays so, as it may have been changed meanwhile. */
   hear({ result }) {
     this.measured = result ? Number(result.headers.get("denoir-sigma") ?? 0) : null;
-    this.asked = result?.headers.get("denoir-model");
     if (this.sigma === null) this.level.value = this.measured ?? 0;
     this.tell();
   }
@@ -187,17 +178,17 @@ class Panel {
   }
 }
 
-const hardly = (measured) => measured !== null && measured < EVEN;
+const none = (measured) => measured !== null && measured < LEAST;
 
 function level(measured) {
   if (measured === null) return "measured by itself";
-  return hardly(measured) ? "hardly any measured" : `${measured.toFixed(1)}, measured`;
+  return none(measured) ? "none found" : `${measured.toFixed(1)}, measured`;
 }
 
 function hint(measured) {
-  return hardly(measured)
-    ? "Only even grain has a level, and hardly any is here. If a camera’s blotches stay, set a level."
-    : "How strong even grain is, of 255 levels. Set it where too much goes, or too little.";
+  return none(measured)
+    ? "It is left as it is, or nearly. Set a level if you see noise."
+    : "How strong the noise is, of 255 levels. Set it where too much goes, or too little.";
 }
 
 /** What leaves the choice to the service. */

@@ -6,8 +6,8 @@ import { told, why } from "./words.js";
 const THUMB = 112;
 const OWN_TRIES = 4;
 const SECOND = 1000;
-/** Bytes from which a picture is a large one, which may take seconds. */
-const LARGE = 1e6;
+/** Pixels from which a picture is a large one, which may take seconds; bytes of what the browser can't read. */
+const LARGE = 2e6;
 
 export class Row {
   /**
@@ -49,8 +49,16 @@ export class Row {
     }
   }
 
+  /** Looks how large it is, which takes no decoding. */
+  async measure() {
+    const image = make("img", { src: URL.createObjectURL(this.file) });
+    await new Promise((seen) => (image.onload = image.onerror = seen));
+    URL.revokeObjectURL(image.src);
+    this.pixels = image.naturalWidth * image.naturalHeight;
+  }
+
   get large() {
-    return this.file.size >= LARGE;
+    return (this.pixels || this.file.size) >= LARGE;
   }
 
   get busy() {
