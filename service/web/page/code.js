@@ -8,6 +8,9 @@ import { choices, lost, named } from "./shelf.js";
 import { told } from "./words.js";
 
 const GIVEN = 16;
+const SEED = 7;
+/** A temperature at which few of them are blurred. */
+const CALM = 0.7;
 const FEW = 5;
 const REACH = 12;
 
@@ -70,13 +73,13 @@ class Coded {
     this.body.ariaBusy = false;
   }
 
-  /** Pictures of the model's size, drawn by one that can: itself, or the first that draws such. */
+  /** Pictures of the model's size, drawn by one that can: the VAE of its family, itself, or the first that draws such. */
   async given() {
-    const { size, channels } = this.model;
-    const alike = (one) => one.asks.includes("sample") && String(one.size) === String(size) && one.channels === channels;
-    const artist = this.all.find((one) => alike(one) && one.recipe.startsWith(this.model.recipe.split("-")[0])) ?? this.all.find(alike);
+    const { size, channels, recipe, title } = this.model;
+    const artists = this.all.filter((one) => one.asks.includes("sample") && String(one.size) === String(size) && one.channels === channels);
+    const artist = named(artists, `${recipe.split("-")[0]}-vae`) ?? named(artists, title) ?? artists[0];
     if (!artist) return [];
-    const { blob } = await picture(path("/sample", { model: artist.title, seed: 7, n: GIVEN }));
+    const { blob } = await picture(path("/sample", { model: artist.title, seed: SEED, temperature: CALM, n: GIVEN }));
     return cutOut(blob, GIVEN, size);
   }
 
@@ -102,7 +105,8 @@ class Coded {
   }
 
   show({ code, zeros }) {
-    Object.assign(this, { code, here: 0, out: new Set() });
+    Object.assign(this, { code, out: new Set() });
+    [this.here] = this.byHeight();
     const nought = Math.round(zeros * code.length);
     find("code-told").textContent = nought
       ? `${nought} of ${code.length} numbers are exactly 0: ${Math.round(100 * zeros)} %.`

@@ -2,13 +2,16 @@
 
 /** Each reads the figures and the table of one set: `[figure, of what, sheet]`; nothing where it was not measured so. */
 const READERS = [restored, repaired, sparse, sturdy, coloured, surprised];
-const REBUILT = "From the top: pictures, the same made of their codes, and with 10, 30 and 50 % of these left out.";
+const REBUILT = "From the top: pictures, what their codes make of them, and the same with 10, 30 and 50 % of the code left out.";
 
-/** The headline of a model's metrics: `{figure, words, sheet}`, or nothing. */
-export function headline({ sets = {} }) {
+/** The headline of a model's metrics, by what it can be asked: `{figure, words, sheet}`, or nothing. */
+export function headline({ sets = {} }, asks) {
   for (const [set, { figures = {}, table = [] }] of Object.entries(sets)) {
     const found = READERS.map((read) => read(figures, table)).find(Boolean);
-    if (found) return { figure: found[0], words: `${found[1]} (${set})`, sheet: found[2] };
+    if (!found) continue;
+    const [figure, what, sheet] = found;
+    const drawn = sheet === REBUILT && asks.includes("sample") ? " The rest are drawn." : "";
+    return { figure, words: `${what} (${set.replace(/\.\w+$/, "")})`, sheet: sheet + drawn };
   }
   return null;
 }
@@ -31,12 +34,12 @@ function sparse({ zeros, code }) {
 
 function sturdy({ MSE }, table) {
   const error = table.find((row) => row["code zeroed"] === "30%")?.["MSE, rest scaled"];
-  return error && [`${decimals(error / MSE)} × the error`, "with 30 % of the code taken away", REBUILT];
+  return error && [`${decimals(error / MSE)} × the error`, "when 30 % of the code is left out", REBUILT];
 }
 
 function coloured(_, table) {
   const [none, ours] = ["no colour", "as answered"].map((name) => table.find(({ colours }) => colours === name));
-  return ours && [`${decimals(ours["chroma RMS"])} levels off`, `without colour ${decimals(none["chroma RMS"])}`, "By threes: grey, coloured, and as it was."];
+  return ours && [`${decimals(ours["chroma RMS"])} levels off`, `instead of ${decimals(none["chroma RMS"])} without colours`, "By threes: grey, coloured, and as it was."];
 }
 
 function surprised({ nll, negative_elbo: bound }) {
