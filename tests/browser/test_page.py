@@ -296,6 +296,7 @@ def test_the_description_is_shown_to_who_has_the_key(browser: Browser, locked: S
         page.get_by_role("link", name="The API").click()
         expect(page.locator(".opblock-summary-path").first).to_be_visible()
         assert page.locator(".opblock-summary-path").count() > 10
+        assert overflow(page) <= 0
         expect(page.get_by_role("dialog")).to_be_hidden()
         page.evaluate("() => sessionStorage.clear()")
         page.reload()
