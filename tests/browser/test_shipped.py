@@ -165,6 +165,9 @@ def test_each_model_has_its_headline_its_card_and_its_sheet(shipped: Visit):
         model.get_by_text("Card and figures").click()
         expect(model.get_by_role("heading", name="Measured", exact=True)).to_be_visible()
         assert model.get_by_role("table").count() + model.locator(".card li").count() > 0
+    page.evaluate("() => scrollTo(0, 0)")
+    below = "all => all.map((one) => one.querySelector('.sheet img').offsetTop - one.offsetTop)"
+    assert max(page.locator(".model").evaluate_all(below)) <= 1, "the sheet of an open card begins at its top"
     photo = page.get_by_role("article", name="photo@2")
     expect(photo.locator(".headline")).to_have_text("30.8 dB from 20.5, noise of 25 (cbsd68)")
     cells = photo.get_by_role("cell", name="39.63").first
