@@ -72,6 +72,9 @@ _GREY16 = {"I;16", "I;16B", "I;16N", "I;16R", "I;12"}
 _SMALLEST_TILE = 16
 """Pixels; TIFF 6.0 has sides of tiles be multiples of it."""
 
+_LARGEST_TILE = 2048**2
+"""Pixels of a tile that may be larger than its picture."""
+
 
 def inspect(data: bytes, limits: Limits = USUAL) -> Header:
     """What the header declares; no pixel is decoded. Raises any `PictureError`."""
@@ -166,7 +169,7 @@ def _webp_canvas(data: bytes) -> tuple[tuple[int, int], int]:
 
 def _tiff_directory(data: bytes) -> tuple[tuple[int, int], int]:
     """Size of a TIFF's first page, before any of its parts is listed. Raises DamagedPicture where it has more parts
-    than the size has room for, as each would be."""
+    than the size has room for, as each would be, or such large ones that one would take more memory than it all."""
     stream = BytesIO(data)
     tags = ImageFileDirectory_v2(stream.read(16 if data[2] == _BIG else 8))
     place = tags.next
@@ -182,7 +185,20 @@ def _tiff_directory(data: bytes) -> tuple[tuple[int, int], int]:
         raise DamagedPicture
     if tiles > planes * -(-width // across) * -(-height // down):
         raise DamagedPicture
+    if tiles and across * down > max(_LARGEST_TILE, (width + _SMALLEST_TILE) * (height + _SMALLEST_TILE)):
+        raise DamagedPicture
     return (width, height), 1
+
+
+def _lacks_parts(tags: ImageFileDirectory_v2) -> bool:
+    """Whether there are fewer strips or tiles than the size takes. Pillow would leave the rest black."""
+    width, height = tags[IMAGEWIDTH], tags[IMAGELENGTH]
+    planes = tags.get(SAMPLESPERPIXEL, 1) if tags.get(PLANAR_CONFIGURATION, 1) == 2 else 1
+    if TILEOFFSETS in tags:
+        across, down = tags[TILEWIDTH], tags[TILELENGTH]
+        return len(tags[TILEOFFSETS]) < planes * -(-width // across) * -(-height // down)
+    rows = min(tags.get(ROWSPERSTRIP, height), height)
+    return rows < 1 or len(tags.get(STRIPOFFSETS, ())) < planes * -(-height // rows)
 
 
 def _told_whole(data: bytes, tags: ImageFileDirectory_v2, place: int) -> bool:
@@ -214,10 +230,13 @@ def _gif_screen(data: bytes) -> tuple[tuple[int, int], int]:
 
 
 def _png(stream: BytesIO) -> ImageFile:
-    """A PNG that has its end; Pillow does not mind if that is missing."""
+    """A PNG that has pixels, a palette where they need one, and its end; Pillow does not mind if those are missing."""
     if _PNG_END not in stream.getvalue():
         raise DamagedPicture
-    return PngImageFile(stream)
+    image = PngImageFile(stream)
+    if not image.tile or (image.mode == "P" and not (image.palette and image.palette.palette)):
+        raise DamagedPicture
+    return image
 
 
 class Jpeg(JpegImageFile):
@@ -262,6 +281,8 @@ class Tiff(TiffImageFile):
     def _setup(self) -> None:
         if _DNG_VERSION in self.tag_v2:  # a camera's raw file; what would be decoded is its thumbnail
             raise UnsupportedFormat
+        if _lacks_parts(self.tag_v2):
+            raise DamagedPicture
         bits, kinds = self.tag_v2.get(BITSPERSAMPLE, (1,)), self.tag_v2.get(SAMPLEFORMAT, (1,))
         cut = max(bits) > 8 or set(kinds) != {1}
         if deep.held(self.tag_v2):

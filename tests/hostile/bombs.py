@@ -219,6 +219,7 @@ TOO_LARGE, DAMAGED, ANIMATED, EITHER = "image-too-large", "damaged-image", "anim
 
 BOMBS: dict[str, Bomb] = {
     "png size": (lambda: png_claiming(HUGE, HUGE), TOO_LARGE),
+    "png no pixels": (lambda: png_claiming(LARGE, LARGE).replace(chunk(b"IDAT", zlib.compress(b"")), b""), DAMAGED),
     "png no data": (lambda: png_claiming(LARGE, LARGE), DAMAGED),
     "png text": (lambda: within_png(chunk(b"zTXt", b"a\0\0" + deflated(ZEROS))), DAMAGED),
     "png texts": (lambda: within_png(*[chunk(b"zTXt", b"a\0\0" + deflated(1_000_000))] * 200), DAMAGED),
@@ -253,6 +254,7 @@ BOMBS: dict[str, Bomb] = {
     "bmp palette": (lambda: bmp(4, 4, 8, 0, b"", 2**20), DAMAGED),
     "tiff size": (lambda: tiff(np.zeros((1, 1, 3), np.uint8), t256=HUGE, t257=HUGE), TOO_LARGE),
     "tiff no data": (lambda: tiff(np.zeros((1, 1, 3), np.uint8), t256=LARGE, t257=LARGE, t278=LARGE), DAMAGED),
+    "tiff one strip": (lambda: tiff(np.zeros((1, 1, 3), np.uint8), t256=LARGE, t257=LARGE, t278=1), DAMAGED),
     "tiff loop": (
         lambda: grey_tiff(1, 1, (259, 3, 1, 1), (273, 4, 1, 8), (279, 4, 1, 1), after=8),
         f"{EITHER} or animated",
@@ -266,6 +268,7 @@ BOMBS: dict[str, Bomb] = {
     "tiff tiles of a pixel": (lambda: tiff_of_tiles(1000, tile=1), DAMAGED),
     "tiff packed strips": (lambda: tiff_of_strips(60_000, 5), EITHER),
     "tiff tiles": (lambda: tiff_of_tiles(LARGE), DAMAGED),
+    "tiff large tiles": (lambda: tiff_of_tiles(100, tile=2**15), DAMAGED),
     "tiff profile": (lambda: encoded(scene("CMYK"), "TIFF", icc_profile=profile_of_tags(2**32 - 1)), READ),
     "gif size": (lambda: gif(HUGE, HUGE, gif_frame(HUGE, HUGE)), TOO_LARGE),
     "gif no data": (lambda: gif(LARGE, LARGE, gif_frame(LARGE, LARGE)), DAMAGED),

@@ -4,6 +4,7 @@ import struct
 import zlib
 from contextlib import suppress
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from files import ORIENTATION, SRGB, chunk, encoded, exif_with, heic, laid_tiff,
 from PIL import Image, ImageCms
 
 from models import images
-from models.images import FORMATS, AnimatedPicture, DamagedPicture, PictureError
+from models.images import FORMATS, AnimatedPicture, DamagedPicture, PictureError, raster
+from tests.hostile import spoilt
 
 
 @pytest.mark.parametrize("form", ["png", "bmp", "tiff", "gif"])
@@ -272,6 +274,35 @@ def test_spoilt_anywhere(form: str) -> None:
             data[place] = generator.integers(0, 256)
         with suppress(PictureError):
             images.read(bytes(data))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(2, 1, 8, 2).replace(chunk(b"IDAT", zlib.compress(b"")), b""),
+        png(2, 1, 8, 3, [bytes(2)]),
+        png(2, 1, 8, 3, [bytes(2)], chunk(b"PLTE", b"")),
+    ],
+    ids=["pixels", "palette", "colours"],
+)
+def test_a_png_that_lacks_what_it_needs(data: bytes) -> None:
+    with pytest.raises(DamagedPicture):
+        images.read(data)
+
+
+def test_no_pixel_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a decoder leaves out would have the colour of the memory that it decodes into."""
+
+    def read_over(data: bytes, colour: int) -> images.Picture | None:
+        memory = SimpleNamespace(**vars(np) | {"zeros": lambda *shape: np.full(shape[0], colour, shape[1])})
+        monkeypatch.setattr(raster, "np", memory)
+        with suppress(PictureError):
+            return images.read(data)
+
+    for name, data in spoilt.overwritten(2000):
+        one, other = (read_over(data, colour) for colour in (0, 171))
+        assert (one is None) == (other is None), name
+        assert one is None or np.array_equal(one.pixels, other.pixels), name  # type: ignore[union-attr]
 
 
 def test_a_text_bomb_is_damaged() -> None:

@@ -89,6 +89,23 @@ def test_tiff_of_16_bits_cut_short(planar: bool) -> None:
             images.read(whole[: len(whole) * tenth // 10])
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        tiff(noise(9, 11, 3), t278=8),
+        tiff(noise(9, 11, 3), t278=0),
+        tiff(noise(9, 11, 1), t257=10, t278=9),
+        laid_tiff(noise(16, 32, 3), tiled=True, t257=17),
+        laid_tiff(noise(16, 32, 3), tiled=True, t256=33),
+        laid_tiff(noise(16, 32, 1), planar=True, t277=3, t262=2),
+    ],
+    ids=["rows", "none", "height", "tiles down", "tiles across", "planes"],
+)
+def test_tiff_of_fewer_parts_than_its_size_takes(data: bytes) -> None:
+    with pytest.raises(DamagedPicture):
+        images.read(data)
+
+
 def test_tiff_of_12_bits_reaches_white() -> None:
     data = tiff(np.full((1, 2, 1), 0xFFFF, np.uint16)).replace(
         struct.pack("<HHIH", 258, 3, 1, 16), struct.pack("<HHIH", 258, 3, 1, 12)
