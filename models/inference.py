@@ -7,10 +7,10 @@ not installed or does not give what PyTorch gives.
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,8 @@ class Session:
         module = TASKS[task].module(self.network)
         try:
             program = Compiled(self.graph(task, module), self.low_precision, torch.get_num_threads())
-            difference = disagreement(program, module, TASKS[task].example(self.needs), TASKS[task].answer)
+            with one_thread():
+                difference = disagreement(program, module, TASKS[task].example(self.needs), TASKS[task].answer)
         except CannotCompile as error:
             log.warning("%s: can't be compiled to %s, and runs in PyTorch: %s", self.title, task, error)
             return None
@@ -217,6 +218,18 @@ class Session:
         if not np.isfinite(magnitude).all():
             return np.repeat(grey[..., :1], 3, 2), False
         return colour.painted(grey, tint[0]), True
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch computes alone meanwhile: of what is done but once at a start more threads take seconds to wait for one
+    another, on cores that others could have."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 GRAPHED_ON = {"cuda"}

@@ -88,8 +88,9 @@ class Engine:
         self.sizes: dict[str, int] = {}
         self.grown: dict[str, int] = {}
         self.needs: dict[str, Needs] = {}
-        for title in catalog.titles:
-            (self.load if self.preload else self.check)(catalog.entries[title])
+        with inference.one_thread():
+            for title in catalog.titles:
+                (self.load if self.preload else self.check)(catalog.entries[title])
 
     def load(self, entry: Entry, apart: bool = False) -> Loaded:
         """Reads a checkpoint onto the device. Raises CheckpointError, also where it is another than it was.
