@@ -163,7 +163,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
     batcher.start()
     parts = Parts(engine, batcher, decoders)
     try:
-        await parts.models.warm()
+        await asyncio.gather(parts.models.warm(), decoders.measure())
         await measure(engine, batcher)  # only now, so that what is done but once does not count
         watching = [asyncio.create_task(looked_at(parts))]
         if settings.watch:

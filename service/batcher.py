@@ -174,7 +174,6 @@ class Job:
     def expect(self, cost: int, size: int = 0, aside: float = 0.0) -> None:
         """Says what the job will ask in all, hold, and have done aside, now that it is known. Raises Overloaded; see
         `admit`."""
-        self.batcher.usual[self.batcher.key(self.kind)].learn(cost, 1)
         self.batcher.check(self.kind, cost, size, aside, self.batcher.jobs - {self}, self.share)
         self.left, self.size, self.aside = cost, size, aside
         self.wind()
@@ -225,7 +224,6 @@ class Batcher:
         self.now = 0.0
         self.running = 0.0
         self.rates = defaultdict(lambda: Rate(guess / 1000, 0.001))  # a guess weighs little against what is measured
-        self.usual = defaultdict(lambda: Rate(0.0, 1e-9))  # cost a job
         self.promises, self.clock = Promises(), clock
         self.jobs: set[Job] = set()
         self.heap: list[tuple[float, int, Ask]] = []
@@ -275,8 +273,8 @@ class Batcher:
 
     def check(self, kind: Hashable, cost: int, size: int, aside: float, others: set[Job], share: float) -> None:
         """Raises Overloaded where there is no room, or no such share of it, beside those others."""
-        usual, own = self.usual[self.key(kind)], self.predicted(kind, cost)
-        takes = max(own, aside, self.predicted(kind, usual.cost / usual.seconds))
+        own = self.predicted(kind, cost)
+        takes = max(own, aside)
         self.check_wait(self.running, [job.seconds for job in others], own, takes, share)
         self.check_wait(0.0, [job.aside for job in others], aside, takes, share)
         held = self.held + sum(job.size for job in others)

@@ -1,7 +1,8 @@
 """A pool of processes that decode untrusted bytes, and encode, and can be killed.
 
 A file that hangs, crashes or bloats its decoder costs that process and one error; whoever else waits does not notice.
-This side looks at nothing that it is sent: the header too is parsed over there (`decoder`).
+This side looks at no more of what it is sent than its first bytes, which tell the format: the header too is parsed over
+there (`decoder`).
 """
 
 import asyncio
@@ -19,8 +20,11 @@ from contextlib import suppress
 from socket import socketpair
 from typing import Any, Self
 
+import numpy as np
+
 from models.images import (
     FORMATS,
+    WRITTEN,
     AnimatedPicture,
     DamagedPicture,
     EmptyPicture,
@@ -30,6 +34,7 @@ from models.images import (
     PictureTooLarge,
     UnsupportedDepth,
     UnsupportedFormat,
+    format_of,
 )
 from models.images.picture import USUAL
 from service.decoder import Channel, Head, picture_after, picture_blobs, picture_head
@@ -163,9 +168,19 @@ class Decoders:
         """How many processes have been given up since the start."""
         return sum(hand.replaced for hand in self._hands)
 
-    def expected(self, size: int) -> float:
-        """Seconds for which a file of so many bytes, and what is written for it, will keep the pool from others."""
-        return self.coding.expected(size) / self._at_once
+    async def measure(self) -> None:
+        """Writes a small picture in every format and reads it, so that what either takes, and how many samples a file
+        holds, is known before anybody waits for it."""
+        for form in WRITTEN:
+            await self.read(await self.write(_grained(), form))
+
+    def samples(self, data: bytes) -> float:
+        """Bytes of samples in a file, by its format and length alone."""
+        return self.coding.samples(format_of(data), len(data))
+
+    def expected(self, data: bytes) -> float:
+        """Seconds for which a file, and what is written for it, will keep the pool from others."""
+        return self.coding.expected(self.samples(data)) / self._at_once
 
     def writing(self, format: str, size: int) -> float:
         """Seconds for which a picture of so many bytes of samples will, when it is written."""
@@ -181,11 +196,11 @@ class Decoders:
             _check(head, self._limits)
             return picture_after(head, channel, until)
 
-        job, samples = _Job(ask, self._deadline), self.coding.samples(len(data))
+        job, samples = _Job(ask, self._deadline), self.samples(data)
         try:
             picture = await self._in_turn(job, 8 * len(data))
             samples = picture.pixels.nbytes
-            self.coding.grown.learn(samples, len(data))
+            self.coding.grown[picture.format].learn(samples, len(data))
             return picture
         finally:
             self.coding.learn(READ, samples, job.left())
@@ -237,6 +252,13 @@ class Decoders:
             job.forget()
             asyncio.get_running_loop().call_later(_GRACE, job.kill)
             raise
+
+
+def _grained(side: int = 256) -> Picture:
+    """A picture as photographs are: smooth, with some grain."""
+    rows, columns = np.mgrid[:side, :side, :3][:2]
+    grain = np.random.default_rng(0).normal(0, 4, rows.shape)
+    return Picture((128 + 80 * np.sin(rows / 40) * np.cos(columns / 30) + grain).astype(np.uint8))
 
 
 _Ask = Callable[[Channel, float], Any]

@@ -31,21 +31,18 @@ class Parts:
     engine: Engine
     batcher: Batcher
     decoders: Decoders
-    usual: dict[str, float] = field(default_factory=dict)
-    """By model, the pixels that had to be computed for a picture, the latest ones weighing most."""
     sheets: dict[bytes, bytes] = field(default_factory=dict)
     """Contact sheets made lighter, by the hashes of what they are of."""
 
-    def expected(self, loaded: Loaded) -> int:
-        """Pixels that a picture stands for while nobody has looked at it: as many as is usual, from a 64th of a tile to
-        a whole one. Were each a whole tile, a crowd with thumbnails would be told that it has to wait for too long."""
-        tile = loaded.tiling.tile**2
-        return max(tile // 64, min(tile, round(self.usual.get(loaded.description.title, tile))))
+    def side(self, body: bytes) -> int:
+        """Pixels along a side of the square that a picture is taken for while nobody has looked at it: of as many
+        samples as files of its format and length usually have."""
+        return max(1, math.isqrt(round(self.decoders.samples(body) / 3)))
 
-    def learn(self, loaded: Loaded, cost: int) -> None:
-        """That a picture cost so many pixels."""
-        title = loaded.description.title
-        self.usual[title] = 0.8 * self.usual.get(title, cost) + 0.2 * cost
+    def expected(self, loaded: Loaded, body: bytes) -> int:
+        """Pixels to be computed for such a picture."""
+        height, width = loaded.needs.size or (self.side(body), self.side(body))
+        return sum(map(area, restore.split(height, width, loaded.tiling)))
 
     @cached_property
     def models(self) -> Repository:
@@ -123,8 +120,9 @@ async def denoise(
     """
     timing, began = Timing(), time.monotonic()
     told = {"Denoir-Strength": f"{strength:g}"}
-    kind, aside = Kind(loaded.description.title, "restore"), parts.decoders.expected(len(body))
-    async with parts.admitted(kind, parts.expected(loaded), 0, aside) as job:
+    kind, aside = Kind(loaded.description.title, "restore"), parts.decoders.expected(body)
+    cost = 0 if inference.untouched(loaded.needs, sigma, strength) else parts.expected(loaded, body)
+    async with parts.admitted(kind, cost, 0, aside) as job:
         picture = await opened(parts, job, loaded, body, sigma, strength, formats)
         if loaded.needs.level:
             if sigma is None:
@@ -158,7 +156,7 @@ async def opened(
     strength: float = 1.0,
     formats: Sequence[str] = (),
 ) -> Picture:
-    """The picture in a body, if there is room for it: till then the job stood for what is usual.
+    """The picture in a body, if there is room for it: till then the job stood for what such files usually are.
 
     Raises PictureError, WrongSize, Overloaded.
     """
@@ -168,8 +166,6 @@ async def opened(
     windows = [] if untouched else restore.split(picture.height, picture.width, loaded.tiling)
     cost = sum(map(area, windows))
     expect(parts, job, cost, picture, picture.pixels.nbytes, formats)
-    if windows:
-        parts.learn(loaded, cost)
     return picture
 
 
@@ -239,8 +235,8 @@ async def colorize(parts: Parts, loaded: Loaded, body: bytes, formats: list[str]
     `formats` and `options` as in `denoise`. Raises PictureError, Problem.
     """
     timing, began = Timing(), time.monotonic()
-    kind = Kind(loaded.description.title, "colorize")
-    async with parts.admitted(kind, painting_cost(loaded, 1, 1), 0, parts.decoders.expected(len(body))) as job:
+    kind, side = Kind(loaded.description.title, "colorize"), parts.side(body)
+    async with parts.admitted(kind, painting_cost(loaded, side, side), 0, parts.decoders.expected(body)) as job:
         picture = await read(parts, body)
         cost = painting_cost(loaded, picture.height, picture.width)
         expect(parts, job, cost, picture, picture.pixels[..., :1].nbytes * loaded.needs.channels, formats)

@@ -31,21 +31,21 @@ class Rate:
 class Coding:
     """What decoding and encoding take: seconds of one process, by bytes of samples.
 
-    largest: bytes of samples that a picture can have. grown: bytes of files, by the bytes of samples in them.
+    largest: bytes of samples that a picture can have. grown: by format, bytes of samples for those of the files that
+    they were in.
     """
 
     def __init__(self, largest: int):
         self.largest = largest
-        self.grown = Rate(0.008, 0.001)  # a guess weighs little against what is measured
+        self.grown = defaultdict(lambda: Rate(0.008, 0.001))  # a guess weighs little against what is measured
         self.rates = defaultdict(lambda: Rate(GUESS / 1000, 0.001))
 
-    def samples(self, size: int) -> float:
-        """Bytes of samples in a file of so many bytes that nobody has looked into."""
-        return min(self.largest, size * self.grown.cost / self.grown.seconds)
+    def samples(self, form: str | None, size: int) -> float:
+        """Bytes of samples in a file of that format and so many bytes that nobody has looked into."""
+        return min(self.largest, size * self.grown[form].cost / self.grown[form].seconds)
 
-    def expected(self, size: int) -> float:
-        """Seconds until such a file has been read, and as large a picture written."""
-        samples = self.samples(size)
+    def expected(self, samples: float) -> float:
+        """Seconds until so many have been read, and as many written."""
         return self.predicted(READ, samples) + self.predicted(ANY, samples)
 
     def predicted(self, task: str, samples: float) -> float:

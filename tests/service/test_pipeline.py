@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.images import Picture
+from models.images import EmptyPicture, Picture
 from models.restore import Tiling
 from models.types import Needs
 from service import errors, pipeline
@@ -46,14 +46,18 @@ class Device:
 
 
 class Decoders:
-    """Reads every body as one picture. reads, writes: seconds that this is said to take."""
+    """Reads every body as one picture. reads, writes: seconds that this is said to take. unseen: bytes of samples that
+    a body is said to hold."""
 
-    reads, writes = 0.0, 0.0
+    reads, writes, unseen = 0.0, 0.0, 0.0
 
     def __init__(self, picture: Picture):
         self.picture, self.read_ = picture, 0
 
-    def expected(self, size: int) -> float:
+    def samples(self, body: bytes) -> float:
+        return self.unseen
+
+    def expected(self, body: bytes) -> float:
         return self.reads + self.writes
 
     def writing(self, form: str, size: int) -> float:
@@ -127,6 +131,7 @@ def test_a_picture_without_noise_takes_none_of_the_model():
 def test_who_has_no_room_is_refused_before_the_picture_is_decoded():
     async def test(parts: Parts) -> None:
         parts.batcher.learn(Kind("fake@1", "restore"), 100, 1.0)
+        parts.decoders.unseen = 3 * 100 * 100  # type: ignore[attr-defined]
         async with parts.admitted(Kind("fake@1", "restore"), 10_000):
             with pytest.raises(errors.Problem) as refused:
                 await pipeline.denoise(parts, loaded(), b"", 5.0, [])
@@ -141,7 +146,7 @@ def test_what_takes_long_to_decode_or_encode_is_refused_as_well_and_let_in_when_
     async def test(parts: Parts) -> None:
         parts.decoders.reads, parts.decoders.writes = 2.0, 3.0  # type: ignore[attr-defined]
         untouched = pipeline.denoise(parts, loaded(), b"", 0.0, [])
-        async with parts.admitted(Kind("fake@1", "restore"), 1, aside=parts.decoders.expected(0)) as job:
+        async with parts.admitted(Kind("fake@1", "restore"), 1, aside=parts.decoders.expected(b"")) as job:
             with pytest.raises(errors.Problem) as refused:
                 await pipeline.denoise(parts, loaded(), b"", 0.0, [])
             assert (refused.value.slug, refused.value.headers["Retry-After"]) == ("overloaded", "2")
@@ -154,16 +159,20 @@ def test_what_takes_long_to_decode_or_encode_is_refused_as_well_and_let_in_when_
     journey(test, max_waiting=4.0)
 
 
-@pytest.mark.parametrize(("side", "expected"), [(1, TILE**2 // 64), (20, 400), (90, TILE**2)])
-def test_an_unseen_picture_stands_for_what_is_usual_and_at_most_a_tile(side: int, expected: int):
-    async def test(parts: Parts) -> None:
-        assert parts.expected(loaded()) == TILE**2
-        await pipeline.denoise(parts, loaded(), b"", 0.0, [])
-        assert parts.expected(loaded()) == TILE**2, "one that is not computed tells nothing"
-        await pipeline.denoise(parts, loaded(), b"", 5.0, [])
-        assert parts.expected(loaded()) == expected
+@pytest.mark.parametrize(("side", "sigma", "cost"), [(0, 5.0, 1), (20, 5.0, 400), (40, 5.0, 4 * 24**2), (40, 0.0, 0)])
+def test_an_unseen_picture_stands_for_what_its_file_should_hold(side: int, sigma: float, cost: int):
+    """A square; of several tiles where it is larger than one, and nothing where there is nothing to be computed."""
 
-    journey(test, Picture(np.zeros((side, side, 3), np.uint8)))
+    async def test(parts: Parts) -> None:
+        async def read(body: bytes) -> Picture:
+            assert [job.left for job in parts.batcher.jobs] == [cost]
+            raise EmptyPicture
+
+        parts.decoders.unseen, parts.decoders.read = 3.0 * side**2, read  # type: ignore[attr-defined]
+        with pytest.raises(EmptyPicture):
+            await pipeline.denoise(parts, loaded(), b"", sigma, [])
+
+    journey(test)
 
 
 def test_who_turns_out_to_have_no_room_is_refused_then():
