@@ -67,7 +67,8 @@ class Engine:
     """The models of a catalog on one device: all loaded from the start, or, where that is set or their memory is
     bounded, each when it is first needed.
 
-    loaded: by title. sizes: bytes that each took when it was loaded. limit: bytes that all may take.
+    loaded: by title. sizes: bytes that each took when it was loaded. limit: bytes that all may take. before: bytes that
+    were taken without any.
     Raises CheckpointError for one that can't be used.
     """
 
@@ -83,6 +84,7 @@ class Engine:
         # A GPU wants much at once. A CPU is no faster for it, and what is under way when clients hang up, or one with a
         # thumbnail comes, is waited for.
         self.batch_pixels = settings.batch_pixels or (16 * settings.tile**2 if gpu else settings.tile**2 // 4)
+        self.before = self.memory
         self.loaded: dict[str, Loaded] = {}
         self.let_go: WeakValueDictionary[str, Loaded] = WeakValueDictionary()
         self.sizes: dict[str, int] = {}
@@ -144,8 +146,10 @@ class Engine:
 
     @property
     def held(self) -> int:
-        """Bytes that the loaded models take."""
-        return sum(self.sizes[title] for title in self.loaded)
+        """Bytes that the loaded models take: no more in all than there is beyond what was there without them, as what
+        requests took while one was loaded was counted as its own, and is let go of."""
+        counted, there = sum(self.sizes[title] for title in self.loaded), self.memory - self.before
+        return min(counted, there) if there > 0 else counted  # some systems don't tell
 
     @contextmanager
     def accounted(self, title: str) -> Iterator[None]:

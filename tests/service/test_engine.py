@@ -29,6 +29,16 @@ def test_every_model_is_loaded_and_what_it_takes_is_counted(engine: Engine):
     assert all(size >= engine.loaded[title].session.size > 0 for title, size in engine.sizes.items())
 
 
+def test_what_requests_took_meanwhile_counts_for_no_longer_than_it_is_there(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    crowd = 10**12
+    monkeypatch.setitem(engine.sizes, "tiny-vae@1", crowd)
+    assert 0 < engine.held <= engine.memory < crowd
+    monkeypatch.setattr(Engine, "memory", crowd)
+    assert engine.held == crowd - engine.before
+
+
 def test_tiles_of_several_requests_come_back_in_order(engine: Engine):
     tiles = [np.full((32, 40, 3), value, np.uint8) for value in (10, 200)]
     kind = Kind("tiny-photo@1", "restore", tiles[0].shape)

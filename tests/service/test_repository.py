@@ -103,7 +103,7 @@ def test_where_memory_is_bounded_the_longest_unused_goes_and_never_one_at_work(
         engine.limit = 300
         await parts.models.find("tiny-photo@2")
         engine.sizes[VAE] = 100
-        monkeypatch.setattr(Engine, "memory", 0)  # what is measured then is at least the weights
+        monkeypatch.setattr(Engine, "memory", 10**12)  # what is measured then is at least the weights
         monkeypatch.setattr("models.inference.Session.size", 100)
         kind, cost, _ = next(engine.examples(PHOTO))
         async with parts.batcher.admit(kind, cost):
