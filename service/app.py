@@ -24,7 +24,7 @@ from service.parameters import problems
 from service.pipeline import Parts
 from service.repository import measure
 from service.routes import health, router
-from service.settings import Settings
+from service.settings import MIB, Settings
 
 log = logging.getLogger("denoir")
 
@@ -41,6 +41,8 @@ CROSS_ORIGIN: dict[str, Any] = {
 
 ALWAYS, KEYED = problems(400, 414, 431, 500, 503), problems(401, 429)
 """What any route may answer."""
+READ_AHEAD = MIB
+"""Bytes of a body that the server may have read before the application asks for them."""
 LOOK = 1.0
 """Seconds between two looks at what waits."""
 BEARER = HTTPBearer(auto_error=False)
@@ -51,7 +53,7 @@ class Described(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if not self.openapi_schema:
-            parameters.tell_most(super().openapi(), self.state.settings.max_samples)
+            parameters.tell_limits(super().openapi(), self.state.settings)
         return super().openapi()
 
 
@@ -129,7 +131,7 @@ def guard(app: FastAPI, duty: guards.Duty, keys: Keys) -> None:
     routes = frozenset(getattr(route, "path", "") for one in routers for route in one.routes)
     app.add_middleware(guards.Plainly)
     app.add_middleware(guards.RequestIds, routes=routes)
-    app.add_middleware(guards.Drain)
+    app.add_middleware(guards.Drain, size=settings.overrun - READ_AHEAD, seconds=settings.linger)
 
 
 def announced(engine: Engine, settings: Settings) -> tuple[str, str]:
@@ -157,7 +159,7 @@ async def running(settings: Settings) -> AsyncIterator[Parts]:
         max_held=settings.max_pictures,
         deadline=settings.deadline,
     )
-    limits = Limits(max_pixels=settings.max_pixels)
+    limits = Limits(settings.max_pixels, settings.max_side)
     decoders = Decoders(settings.decoder_processes, settings.decode_deadline, limits)
     await decoders.start()
     batcher.start()

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service import errors
-from service.guards import MAX_FIELD_BYTES, MAX_FIELDS, MAX_FILES, MAX_PART_HEAD
+from service.settings import Settings
 
 Asked = TypeVar("Asked", bound=BaseModel)
 MOST_ERRORS = 20
@@ -25,6 +25,12 @@ class Form(MultiPartParser):
     spool_max_size = 0  # never to a disk
     head = 0
     ended = False
+
+    def __init__(self, request: Request):
+        settings: Settings = request.app.state.settings
+        limits = {"max_files": settings.max_files, "max_fields": settings.max_fields}
+        super().__init__(without_charset(request.headers), request.stream(), **limits, max_part_size=settings.max_field)
+        self.max_head = settings.max_part_head
 
     def on_end(self) -> None:
         self.ended = True
@@ -44,7 +50,7 @@ class Form(MultiPartParser):
     def count(self, size: int) -> None:
         """Adds to the bytes of the part's head. Raises MultiPartException for too many."""
         self.head += size
-        if self.head > MAX_PART_HEAD:
+        if self.head > self.max_head:
             raise MultiPartException("a part's head is too long")
 
 
@@ -64,9 +70,8 @@ async def files_of(request: Request, *names: str) -> list[bytes]:
     """The one file of each of those names. Raises Problem for what is no form, a broken one, or one without them."""
     if not is_form(request):
         raise errors.not_a_form(list(names))
-    limits = {"max_files": MAX_FILES, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
     try:
-        parser = Form(without_charset(request.headers), request.stream(), **limits)
+        parser = Form(request)
         form = await parser.parse()
     except MultiPartException as error:
         raise errors.broken_form("it is broken, or has too many parts") from error

@@ -52,9 +52,6 @@ class Loaded:
         return self.session.needs
 
 
-SMALLEST = 128
-"""Pixels: tiles are not cut into smaller ones than that, however little memory there is."""
-
 NO_MEMORY = ("can't allocate memory", "Failed to allocate", "bad_alloc")
 """What errors say of memory that are of no type of their own: PyTorch's for a CPU's, OpenVINO's."""
 
@@ -80,7 +77,7 @@ class Engine:
         self.preload = settings.preload and not settings.model_memory
         gpu = self.device.type == "cuda"
         self.buckets = tuple(side for side in GPU_BUCKETS if side <= settings.tile) if gpu else ()
-        self.tile = settings.tile
+        self.tile, self.least = settings.tile, min(settings.tile, settings.least_tile)
         # A GPU wants much at once. A CPU is no faster for it, and what is under way when clients hang up, or one with a
         # thumbnail comes, is waited for.
         self.batch_pixels = settings.batch_pixels or (16 * settings.tile**2 if gpu else settings.tile**2 // 4)
@@ -183,7 +180,7 @@ class Engine:
 
     def run_cut(self, kind: Kind, payload: Any) -> Any:
         """One tile as if it were a picture to be cut into tiles of half its side, if it may be; or what went wrong."""
-        windows = smaller(self.of(kind), kind)
+        windows = smaller(self.of(kind), kind, self.least)
         if not windows:
             return OutOfMemory()
         tile, sigma = payload
@@ -227,12 +224,13 @@ def lacks_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
 
 
-def smaller(loaded: Loaded, kind: Kind) -> list[Window]:
-    """Windows of half a tile's side, with the same halo; none where it can't be cut, or not into smaller ones."""
+def smaller(loaded: Loaded, kind: Kind, least: int) -> list[Window]:
+    """Windows of half a tile's side, but of `least` pixels, with the same halo; none where it can't be cut, or not into
+    smaller ones."""
     side = max(kind.shape[:2], default=0)
-    if kind.task != "restore" or loaded.needs.size or side <= SMALLEST:
+    if kind.task != "restore" or loaded.needs.size or side <= least:
         return []
-    tiling = inference.tiling_for(loaded.needs, max(side // 2, SMALLEST), loaded.tiling.buckets)
+    tiling = inference.tiling_for(loaded.needs, max(side // 2, least), loaded.tiling.buckets)
     windows = restore.split(kind.shape[0], kind.shape[1], tiling)
     return windows if max(windows[0].shape) < side else []
 

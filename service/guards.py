@@ -25,13 +25,6 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 log = logging.getLogger("denoir")
 
 OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-DRAINED, DRAIN_SECONDS = 7 * 2**20, 2.0
-"""How much of a body that is still coming is read and thrown away when its request has been answered: 8 MiB, less what
-the server may have read ahead."""
-
-MAX_FILES, MAX_FIELDS, MAX_FIELD_BYTES, MAX_PART_HEAD = 4, 8, 64 * 1024, 4096
-"""What a form may have; the bytes of a field, and of a part's head."""
-
 HEALTH = {"/healthz", "/readyz"}
 HOME, STATIC = "/", "/static/"
 """The page, which asks for the key itself, and what pages here are made of."""
@@ -252,7 +245,14 @@ class BodyLimit(Guard):
 
 class Drain(Guard):
     """Hears out, for a little while, a client that is answered while it is still sending: as soon as an answer has
-    ended the connection may be closed, and who sends on gets a reset instead of the answer."""
+    ended the connection may be closed, and who sends on gets a reset instead of the answer.
+
+    size, seconds: how much of a body that is still coming is read and thrown away then, and for how long.
+    """
+
+    def __init__(self, app: ASGIApp, size: int, seconds: float):
+        super().__init__(app)
+        self.size, self.seconds = size, seconds
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         # A client that waits to be told to go on has sent nothing that could be thrown away.
@@ -267,25 +267,24 @@ class Drain(Guard):
         async def send_before_it_ends(message: Message) -> None:
             if awaited and message["type"] == "http.response.body" and not message.get("more_body"):
                 await send({**message, "more_body": True})
-                await thrown_away(receive)
+                await self.throw_away(receive)
                 message = {"type": "http.response.body"}
             await send(message)
 
         await self.app(scope, receive_noted, send_before_it_ends)
 
-
-async def thrown_away(receive: Receive) -> None:
-    """Reads on, up to a bound of bytes and of seconds."""
-    drained = 0
-    try:
-        async with asyncio.timeout(DRAIN_SECONDS):
-            while drained < DRAINED:
-                message = await receive()
-                drained += len(message.get("body", b""))
-                if message["type"] == "http.disconnect" or not message.get("more_body"):
-                    return
-    except TimeoutError:
-        return
+    async def throw_away(self, receive: Receive) -> None:
+        """Reads on, up to a bound of bytes and of seconds."""
+        drained = 0
+        try:
+            async with asyncio.timeout(self.seconds):
+                while drained < self.size:
+                    message = await receive()
+                    drained += len(message.get("body", b""))
+                    if message["type"] == "http.disconnect" or not message.get("more_body"):
+                        return
+        except TimeoutError:
+            return
 
 
 def negotiated(accept: str, writable: dict[str, str]) -> list[str]:

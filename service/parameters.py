@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from models.denoisers import WHITE_FROM
 from models.images import FORMATS, WRITTEN
 from service import errors, guards
-from service.guards import MAX_FIELD_BYTES, MAX_FIELDS
 from service.schemas import ProblemDetails
+from service.settings import Settings
 
 READ_TYPES = {form.media_type: name for name, form in FORMATS.items()}
 MEDIA_TYPES = {form.media_type: name for name, form in WRITTEN.items()}
@@ -105,14 +105,19 @@ def directions_asked(listed: str) -> tuple[int, ...]:
     return directions
 
 
-def tell_most(description: dict[str, Any], pictures: int) -> None:
-    """Writes into the API's description how many pictures one answer may have, where they are counted."""
+def tell_limits(description: dict[str, Any], settings: Settings) -> None:
+    """Writes into the API's description what is set: how many pictures one answer may have, where they are counted,
+    and how many other fields a form, and how long ones."""
     told = [told for path in description["paths"].values() for told in path.values()]
     for parameter in (one for operation in told for one in operation.get("parameters", ())):
         if parameter["name"] in COUNTED:
-            parameter["schema"]["maximum"] = pictures
+            parameter["schema"]["maximum"] = settings.max_samples
+    bodies = [operation["requestBody"]["content"] for operation in told if "requestBody" in operation]
+    for form in (body["multipart/form-data"]["schema"] for body in bodies if "multipart/form-data" in body):
+        form["additionalProperties"] = {"type": "string", "maxLength": settings.max_field}
+        form["maxProperties"] = len(form["required"]) + settings.max_fields
     asked = description["paths"]["/decode"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    asked["properties"]["codes"]["maxItems"] = pictures
+    asked["properties"]["codes"]["maxItems"] = settings.max_samples
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -141,8 +146,7 @@ def form_of(*files: str) -> dict[str, Any]:
         "type": "object",
         "required": list(files),
         "properties": dict.fromkeys(files, BINARY),
-        "additionalProperties": {"type": "string", "maxLength": MAX_FIELD_BYTES},
-        "maxProperties": len(files) + MAX_FIELDS,
+        "additionalProperties": {"type": "string"},
     }
     return {"multipart/form-data": {"schema": schema}}
 

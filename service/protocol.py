@@ -21,15 +21,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service import errors, guards
 from service.parser import Parser
-from service.settings import MIB, Settings
+from service.settings import Settings
 
 log = logging.getLogger("denoir")
 
 HEAD, BODY, NOTHING = "head", "body", "nothing"
 """What of a request is being waited for."""
-
-OVERRUN = 8 * MIB
-"""Bytes that are taken of a request beyond the largest body: what frames it, and what is read to be thrown away."""
 
 CUT_OFF_SECONDS = 2.0
 """How long what is cut off may take to say so."""
@@ -164,7 +161,7 @@ class Protocol(HttpToolsProtocol):
         """When the part that is awaited will be late, if nothing more comes of it."""
         limits = self.settings
         if self.awaited == HEAD:
-            return self.since + (guards.DRAIN_SECONDS if self.spare else limits.head_deadline)
+            return self.since + (limits.linger if self.spare else limits.head_deadline)
         slow = math.inf if not limits.body_rate else self.since + max(limits.body_start, self.taken / limits.body_rate)
         return min(self.heard + limits.body_pause, slow)
 
@@ -193,7 +190,7 @@ class Protocol(HttpToolsProtocol):
 
     def throw_away(self) -> None:
         """A refused client still sends: up to a bound it may."""
-        if self.taken > OVERRUN:
+        if self.taken > self.settings.overrun:
             self.transport.close()
 
     def take(self, data: bytes) -> None:
@@ -203,7 +200,7 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
         if self.awaited == HEAD and self.taken > self.settings.max_path + self.settings.max_head:
             self.refuse(errors.head_too_large(self.settings.max_head))
-        if self.awaited == BODY and self.taken > self.settings.max_upload + OVERRUN:
+        if self.awaited == BODY and self.taken > self.settings.max_upload + self.settings.overrun:
             self.refuse(errors.upload_too_large(self.settings.max_upload))
 
     def on_message_begin(self) -> None:
@@ -262,7 +259,7 @@ class Protocol(HttpToolsProtocol):
             self.cycle.message_event.set()
         if owed and not self.transport.is_closing():
             self.transport.write(written(problem))
-            self.loop.call_later(guards.DRAIN_SECONDS, self.transport.close)
+            self.loop.call_later(self.settings.linger, self.transport.close)
         else:
             self.transport.close()
 

@@ -3,7 +3,13 @@
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import version
 from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -42,3 +48,26 @@ import models.training
 sys.exit(main(["--shelf", "/nonexistent", "models"]))
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
+LEAST = {
+    "pillow": "12.3",
+    "python-multipart": "0.0.31",
+    "starlette": "1.3.1",
+    "h11": "0.16",
+    "torch": "2.10",
+    "fastapi": "0.109.1",
+}
+"""Versions below which something that hostile bytes can use is not mended."""
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_nothing_goes_below_the_version_that_is_safe(name: str):
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    (asked,) = (one for one in map(Requirement, listed) if one.name == name)
+    (floor,) = (Version(one.version) for one in asked.specifier if one.operator == ">=")
+    assert floor >= Version(LEAST[name])
+    assert Version(version(name)) >= floor
+    for path in (ROOT / "locks").glob("*.txt"):
+        for locked in re.findall(rf"^{name}==([^\s;]+)", path.read_text(), re.MULTILINE):
+            assert Version(locked) >= floor, path.name

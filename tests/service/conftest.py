@@ -24,7 +24,7 @@ from models.sparse import SparseConfig
 from models.vae import VAEConfig
 from service import app as application
 from service import errors, guards
-from service.app import create_app
+from service.app import READ_AHEAD, create_app
 from service.protocol import Server
 from service.settings import Settings
 
@@ -47,7 +47,9 @@ def asked(shelf: Path) -> Iterator[TestClient]:
     """A client of the whole application, with the shelf's models and no others."""
     before = application.SHIPPED
     application.SHIPPED = shelf / "nothing ships"
-    settings = Settings(models=shelf, device="cpu", decoders=1, tile=128, max_upload=300_000, max_pixels=200_000)
+    settings = Settings(
+        models=shelf, device="cpu", decoders=1, tile=128, max_upload=300_000, max_pixels=200_000, max_side=9000
+    )
     with TestClient(create_app(settings)) as client:
         application.SHIPPED = before
         yield client
@@ -83,8 +85,9 @@ class Listening:
         self.duty, self.release = guards.Duty(ready=True), threading.Event()
         app = counting(self.duty, self.release)
         self.body_limit = guards.BodyLimit(app, settings.max_upload, settings.max_bodies, backlog=lambda: 7.0)
-        guarded = guards.Drain(guards.RequestIds(guards.Attendance(self.body_limit, self.duty)))
-        self.server = Server(around(guarded), self.duty, settings)
+        guarded = guards.RequestIds(guards.Attendance(self.body_limit, self.duty))
+        drained = guards.Drain(guarded, settings.overrun - READ_AHEAD, settings.linger)
+        self.server = Server(around(drained), self.duty, settings)
 
     @property
     def address(self) -> tuple[str, int]:

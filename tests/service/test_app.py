@@ -1,16 +1,22 @@
 """What is put around all routes."""
 
+import inspect
 import logging
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
-from answers import problem
+from answers import encoded, problem
+from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
+from service import cards, page
 from service.app import announced, create_app
+from service.routes import health, router
 from service.settings import Settings
 
 from .conftest import asked
@@ -64,6 +70,32 @@ def test_origins_are_exact_or_refused(origins: str):
 
 def test_no_redirect_leads_to_whatever_host_a_client_names(client: TestClient):
     problem(client.get("/models/", headers={"host": "evil.example"}, follow_redirects=False), 404, "not-found")
+
+
+def test_no_route_waits_for_a_thread():
+    """Those that are no coroutines share forty, and a crowd would keep the service's health from being told."""
+    routers = (router, cards.router, health, page.router)
+    routes = [route for one in routers for route in one.routes if isinstance(route, APIRoute)]
+    assert {"/healthz", "/readyz", "/denoise", "/"} <= {route.path for route in routes}
+    called = [
+        one for route in routes for one in (route.endpoint, *(part.call for part in route.dependant.dependencies))
+    ]
+    assert [one for one in called if not inspect.iscoroutinefunction(one)] == []
+
+
+def test_serving_reaches_for_no_network(shelf: Path, monkeypatch: pytest.MonkeyPatch):
+    def refused(*_: object) -> None:
+        raise AssertionError("a connection was tried")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    with asked(shelf) as client:
+        picture = encoded(np.full((20, 30, 3), 99, np.uint8))
+        assert client.post("/denoise?model=tiny-photo", content=picture).status_code == 200
+        for path in ("/sample?model=tiny-vae", "/models/tiny-vae", "/openapi.json", "/docs", "/"):
+            assert client.get(path).status_code == 200
+        for url in (b"http://127.0.0.1/a.png", b"file:///etc/passwd"):
+            problem(client.post("/denoise?model=tiny-photo", content=url), 415, "unsupported-format")
 
 
 def test_every_route_says_that_it_may_be_late_full_or_stopping(client: TestClient):

@@ -43,3 +43,29 @@ def test_a_form_may_have_other_fields_and_files(client: TestClient):
 )
 def test_a_form_has_bounds(client: TestClient, parts: list[bytes], boundary: bytes):
     problem(post(client, parts, boundary), 400, "broken-multipart")
+
+
+@pytest.mark.parametrize(
+    ("told", "parts"),
+    [
+        ({"max_files": 2}, [FILE, *(part(f"file{n}", PNG, file=True) for n in range(2))]),
+        ({"max_fields": 1}, [FILE, part("a", b"x"), part("b", b"x")]),
+        ({"max_field": 9}, [FILE, part("a", bytes(10))]),
+        ({"max_part_head": 200}, [part("file", PNG, file=True, headers=b"X: " + b"x" * 200 + b"\r\n")]),
+    ],
+    ids=lambda one: next(iter(one)) if isinstance(one, dict) else "",
+)
+def test_the_bounds_of_a_form_can_be_set(client: TestClient, told: dict[str, int], parts: list[bytes]):
+    assert post(client, parts).status_code == 200
+    state = client.app.state  # type: ignore[attr-defined]
+    usual, state.settings = state.settings, state.settings.model_copy(update=told)
+    try:
+        problem(post(client, parts), 400, "broken-multipart")
+    finally:
+        state.settings = usual
+
+
+def test_the_bounds_of_a_form_are_told(client: TestClient):
+    described = client.get("/openapi.json").json()["paths"]["/interpolate"]["post"]["requestBody"]["content"]
+    form = described["multipart/form-data"]["schema"]
+    assert (form["maxProperties"], form["additionalProperties"]["maxLength"]) == (2 + 8, 64 * 1024)

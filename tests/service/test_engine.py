@@ -155,7 +155,10 @@ def test_a_tile_that_finds_no_memory_is_cut_and_joined_with_its_halo(engine: Eng
 
 def test_tiles_are_not_cut_into_ever_smaller_ones(engine: Engine):
     kind, tiles = tiles_of(3, 256)
-    assert [type(one) for one in crowded(engine, SIDE**2, NO_MEMORY[0]).run(kind, tiles)] == [OutOfMemory] * 3
+    poor = crowded(engine, SIDE**2, NO_MEMORY[0])
+    assert [type(one) for one in poor.run(kind, tiles)] == [OutOfMemory] * 3
+    poor.least = SIDE
+    assert all(isinstance(one, np.ndarray) for one in poor.run(kind, tiles)), "unless that is set"
     small, tiles = tiles_of(1, SIDE)
     assert isinstance(crowded(engine, SIDE**2, NO_MEMORY[0]).run(small, tiles)[0], np.ndarray)
 
@@ -169,7 +172,7 @@ def test_other_errors_are_no_lack_of_memory(engine: Engine):
 def test_what_can_not_be_cut_smaller_is_not_cut(engine: Engine):
     loaded = engine.loaded["tiny-photo@1"]
     wide = SimpleNamespace(needs=replace(loaded.needs, halo=64), tiling=Tiling(512, 64, 8, (64, 128, 256, 512)))
-    assert smaller(wide, Kind("x", "restore", (512, 512, 3)))  # type: ignore[arg-type]
-    assert smaller(wide, Kind("x", "restore", (256, 256, 3))) == []  # type: ignore[arg-type]
-    assert smaller(loaded, Kind("x", "decode")) == []
-    assert smaller(engine.loaded["tiny-denoise@1"], Kind("x", "restore", (300, 300, 1))) == []
+    assert smaller(wide, Kind("x", "restore", (512, 512, 3)), 128)  # type: ignore[arg-type]
+    assert smaller(wide, Kind("x", "restore", (256, 256, 3)), 128) == []  # type: ignore[arg-type]
+    assert smaller(loaded, Kind("x", "decode"), 128) == []
+    assert smaller(engine.loaded["tiny-denoise@1"], Kind("x", "restore", (300, 300, 1)), 128) == []

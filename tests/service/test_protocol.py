@@ -270,9 +270,8 @@ def test_one_connection_too_many_is_told_so_and_may_ask_for_health(serve: Serve)
         client.close()
 
 
-def test_connections_too_many_are_not_kept_for_long(serve: Serve, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(guards, "DRAIN_SECONDS", 0.3)
-    listening = serve(max_connections=1, head_deadline=60)
+def test_connections_too_many_are_not_kept_for_long(serve: Serve):
+    listening = serve(max_connections=1, head_deadline=60, linger=0.3)
     with listening.connected() as idle:
         until(lambda: len(listening.server.server_state.connections) == 1)
         with listening.connected() as spare:

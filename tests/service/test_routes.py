@@ -138,6 +138,8 @@ def test_a_format_that_is_not_taken_is_told_which_are(client: TestClient):
 def test_a_picture_over_the_limit_tells_the_limit(client: TestClient):
     body = problem(denoise(client, encoded(np.zeros((500, 500), np.uint8))), 413, "image-too-large")
     assert (body["max_pixels"], body["width"], body["height"]) == (200_000, 500, 500)
+    long = problem(denoise(client, encoded(np.zeros((1, 9001), np.uint8))), 413, "image-too-large")
+    assert "9,000" in long["detail"]
 
 
 def test_a_body_over_the_limit_is_refused_declared_or_streamed(client: TestClient):
