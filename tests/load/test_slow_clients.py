@@ -50,6 +50,10 @@ KINDS = {
 }
 
 
+DEFAULT = dict(zip(KINDS, (10, 10, 10, 5, 10, 30, 30), strict=True))
+"""Seconds after which each is cut where nothing is set."""
+
+
 async def endured(server: Server, kind: Slow) -> tuple[bytes, float]:
     """What a slow client is told in the end, and the seconds until it is cut."""
     began = time.monotonic()
@@ -124,3 +128,12 @@ def test_many_slow_clients_leave_nothing_behind(serve: Serve) -> None:
 @pytest.mark.slow
 def test_a_thousand_slow_clients_leave_nothing_behind(serve: Serve) -> None:
     many(serve, 1050)
+
+
+@pytest.mark.slow
+def test_each_is_cut_at_the_limit_that_holds_where_nothing_is_set(serve: Serve) -> None:
+    ends, served = meanwhile(serve(), *KINDS.values())
+    for (name, kind), (said, seconds) in zip(KINDS.items(), ends, strict=True):
+        assert said in kind.statuses, name
+        assert DEFAULT[name] - 0.5 < seconds < DEFAULT[name] + 5, f"{name}, after {seconds:.1f} s"
+    assert served >= 10
