@@ -221,19 +221,22 @@ def test_a_real_worker_that_dies_is_replaced_and_all_end_with_their_supervisor(t
     with started(tmp_path, DENOIR_WORKERS="2", DENOIR_DEVICE="cpu") as (client, process):
         until(lambda: len(workers_of(process.pid)) == 2)
         one, other = workers_of(process.pid)
+        while not (at_rest({one}) and at_rest({other})):
+            assert process.poll() is None
+        began, busy = time.monotonic(), computed()
         os.kill(one, signal.SIGKILL)
-        began = time.monotonic()
         while not (found := set(workers_of(process.pid)) - {one, other}):
             # Each on a connection of its own: those of the dead one are lost.
             assert httpx2.get(client.base_url.join("/readyz"), timeout=PATIENCE).status_code == 200
             assert time.monotonic() < began + PATIENCE
-        while not at_rest(found):
-            assert time.monotonic() < began + 4 * PATIENCE
-        took = cpu_seconds(*found)
-        os.kill(other, signal.SIGKILL)
+        os.kill(other, signal.SIGSTOP)
         answer = httpx2.get(client.base_url.join("/readyz"), timeout=4 * PATIENCE)
-        assert answer.status_code == 200, "from the new one; there is no other"
-        assert took < REPLACED, "what others take of the machine meanwhile is not its fault"
+        assert answer.status_code == 200, "from the new one; the other does nothing"
+        took, own = time.monotonic() - began, cpu_seconds(*found)
+        others = computed() - busy - own
+        print(f"a new worker was ready after {took:.1f} s, of which it computed {own:.1f}, and others {others:.1f}")
+        assert took - others < REPLACED, "what others take of the machine meanwhile is not its fault"
+        os.kill(other, signal.SIGKILL)
         assert (
             httpx2.post(client.base_url.join("/denoise?sigma=25"), content=NOISY, timeout=PATIENCE).status_code == 200
         )
@@ -241,6 +244,12 @@ def test_a_real_worker_that_dies_is_replaced_and_all_end_with_their_supervisor(t
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
         assert not any(map(alive, children))
+
+
+def computed() -> float:
+    """Seconds that all processors of the machine have computed."""
+    user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:8])
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
 
 
 def at_rest(found: set[int]) -> bool:
