@@ -140,6 +140,13 @@ async def denoise(
     return Answer(data, FORMATS[written].media_type, timing.told(loaded) | told)
 
 
+def at_hand(parts: Parts) -> str:
+    """The denoiser by which a picture is let in whose noise is not known yet: the one for white noise, unless it would
+    have to be loaded and the other is there, which costs the same."""
+    white, camera = (denoisers.suited(parts.engine.catalog, Noise(0.0, one)).description.title for one in (True, False))
+    return camera if camera in parts.engine.loaded and white not in parts.engine.loaded else white
+
+
 async def suited(parts: Parts, found: Noise) -> Loaded:
     """The denoiser for a picture with such noise, noted for the log."""
     described = denoisers.suited(parts.engine.catalog, found).description

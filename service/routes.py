@@ -47,8 +47,8 @@ async def denoise(
     Asked for as `multipart/mixed`, the answer tells how far it is: parts of JSON, `{"done": 3, "tiles": 24}`, and last
     the picture, or the problem that kept it from being made.
     """
-    loaded = await able(parts, model or denoisers.WHITE, "denoise")
     suiting = model is None and sigma is None
+    loaded = await able(parts, model or (pipeline.at_hand(parts) if suiting else denoisers.WHITE), "denoise")
     formats = parameters.formats_asked(request, format)
     options = parameters.options_asked(quality, effort)
     body = await bodies.picture_of(request)

@@ -187,3 +187,8 @@ def test_where_no_model_is_named_the_noise_that_is_found_chooses(tmp_path: Path)
             response = client.post("/denoise", params=query, content=data)
             assert response.status_code == 200, response.text
             assert response.headers["Denoir-Model"] == model
+        engine = client.app.state.parts.engine  # type: ignore[attr-defined]
+        engine.unload("photo@1")
+        for data, there in ((calm, ["photo-real@1"]), (loud, ["photo-real@1", "photo@1"])):
+            assert client.post("/denoise", content=data).headers["Denoir-Model"] == there[-1]
+            assert list(engine.loaded) == there, "one that the noise does not ask for is not loaded"
