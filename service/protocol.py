@@ -250,10 +250,13 @@ class Protocol(HttpToolsProtocol):
 
     def refuse(self, problem: errors.Problem) -> None:
         """Ends the connection; where an answer is owed for what is wrong, with that, and then reads on for a little, so
-        that it is seen."""
-        owed = self.answering and not self.cycle.response_started if self.awaited == BODY else not self.answering
-        self.refused = True
+        that it is seen. What is no request behind one that is being answered costs that not its answer."""
+        of_body, self.refused = self.awaited == BODY, True
         self.wait_for(NOTHING)
+        if self.answering and not of_body:
+            self.cycle.keep_alive = False
+            return
+        owed = not self.cycle.response_started if self.answering else not of_body
         if self.answering:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

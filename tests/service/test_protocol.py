@@ -314,6 +314,15 @@ def test_requests_that_come_at_once_are_answered_one_after_the_other(serve: Serv
     assert [part.partition(b"HTTP")[0] for part in answers.split(b"\r\n\r\n")[1:]] == [b"true", b"3", b"true"]
 
 
+@pytest.mark.parametrize("junk", [b"what is this\r\n\r\n", b"\x89PNG\r\n", b"GET /" + b"x" * 9000])
+def test_what_is_no_request_behind_one_does_not_cost_that_its_answer(serve: Serve, junk: bytes):
+    with serve(keep_alive=60).connected() as client:
+        client.sendall(GET % b"/readyz" + POST.replace(b"/count", b"/count?pause=0.3") % 3 + b"abc" + junk)
+        answers = closed(client)
+    assert answers.count(b"HTTP/1.1 200 OK") == 2
+    assert answers.endswith(b"\r\n\r\n3")
+
+
 def test_who_would_speak_another_protocol_is_answered_in_this_one(serve: Serve):
     upgrade = b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n"
     listening = serve()
