@@ -42,6 +42,13 @@ FAMILY = TINY | {
     "tiny-sparse": ("sparse", SparseConfig(height=12, width=10, widths=(4, 8), code=20)),
 }
 WIDTHS = (360, 768, 1440)
+LEVELS = """picture => {
+    const [width, height] = [picture.naturalWidth ?? picture.width, picture.naturalHeight ?? picture.height];
+    const context = new OffscreenCanvas(width, height).getContext("2d");
+    context.drawImage(picture, 0, 0);
+    return [...context.getImageData(0, 0, width, height).data];
+}"""
+"""Of an image or a canvas: red, green, blue and opacity of each of its pixels."""
 
 expect.set_options(timeout=PATIENCE)
 

@@ -1,7 +1,7 @@
 // The code of a picture as bars, and what is made of those that are left.
 import { Easel } from "./easel.js";
 import { eachFrame, find, make, notice } from "./dom.js";
-import { canvasOf, cutOut, showOn } from "./pictures.js";
+import { blobOf, cutOut, showOn } from "./pictures.js";
 import { json, path, picture } from "./service.js";
 import { Walk } from "./walk.js";
 import { choices, lost, named } from "./shelf.js";
@@ -195,5 +195,3 @@ function barOf(value, index, most) {
   side.classList.toggle("below", value < 0);
   return side;
 }
-
-const blobOf = (canvas) => new Promise((made) => canvas.toBlob(made, "image/png"));

@@ -2,7 +2,7 @@
 import { between, way } from "./codes.js";
 import { find, make, notice } from "./dom.js";
 import { Pad } from "./pad.js";
-import { cutOut } from "./pictures.js";
+import { cutOutImages } from "./pictures.js";
 import { decoded, json, path } from "./service.js";
 import { choices, lost, named } from "./shelf.js";
 import { Wall } from "./wall.js";
@@ -130,8 +130,8 @@ class Dream {
     if (!a) return find("near").replaceChildren();
     const shown = b ? way(a, b, STEPS) : await this.neighbours(a, signal);
     const { blob } = await decoded(this.model.title, shown, signal);
-    const cells = await cutOut(blob, shown.length, this.model.size);
-    if (!signal.aborted) find("near").replaceChildren(...cells.map((canvas, place) => this.near(canvas, shown[place], place)));
+    const cells = await cutOutImages(blob, shown.length, this.model.size);
+    if (!signal.aborted) find("near").replaceChildren(...cells.map((image, place) => this.near(image, shown[place], place)));
   }
 
   /** A part of the way from a code to each of others that are drawn alike: so they are as likely as it is. */
@@ -140,9 +140,9 @@ class Dream {
     return [code, ...others.map((other) => between(code, other, NEAR))];
   }
 
-  near(canvas, code, place) {
+  near(image, code, place) {
     const [height, width] = this.model.size;
-    const button = make("button", { type: "button", className: "cell", aria: { label: `Walk from picture ${place + 1}` } }, canvas);
+    const button = make("button", { type: "button", className: "cell", aria: { label: `Walk from picture ${place + 1}` } }, image);
     button.style.setProperty("--shape", `${width} / ${height}`);
     button.addEventListener("click", () => this.pad.from(this.model, code, this.controller.signal));
     return button;

@@ -1,5 +1,6 @@
 // Paper to draw a picture on.
 import { find } from "./dom.js";
+import { blobOf } from "./pictures.js";
 
 const LINE = 22;
 /** By channels: grey as the digits that models are taught with, colours on white, drawings on nothing. */
@@ -26,7 +27,7 @@ export class Easel {
     await new Promise((closed) => this.dialog.addEventListener("close", closed, { once: true }));
     over.abort();
     if (this.dialog.returnValue !== "use") return null;
-    return new Promise((made) => this.canvas.toBlob(made, "image/png"));
+    return blobOf(this.canvas);
   }
 
   clear() {

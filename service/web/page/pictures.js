@@ -1,4 +1,5 @@
 // Pictures on the page: decoded, made small, cut out of a grid.
+import { make } from "./dom.js";
 import { path, picture } from "./service.js";
 
 const GAP = 2;
@@ -59,8 +60,9 @@ async function bitmapOf(blob, signal) {
 }
 
 /** The single pictures of a grid as the service makes it: canvases of `height` x `width`, row by row. */
-export async function cutOut(blob, count, [height, width], columns = Math.ceil(Math.sqrt(count))) {
+export async function cutOut(blob, count, [height, width]) {
   const grid = await createImageBitmap(blob);
+  const columns = Math.ceil(Math.sqrt(count));
   const cells = Array.from({ length: count }, (_, number) => {
     const left = GAP + (number % columns) * (width + GAP);
     const top = GAP + Math.floor(number / columns) * (height + GAP);
@@ -70,8 +72,23 @@ export async function cutOut(blob, count, [height, width], columns = Math.ceil(M
   return cells;
 }
 
+/** The same as images, where they are many: each canvas costs time with every frame that is drawn, wherever it changes. */
+export async function cutOutImages(blob, count, size) {
+  return Promise.all((await cutOut(blob, count, size)).map(imageOf));
+}
+
+async function imageOf(canvas) {
+  const src = URL.createObjectURL(await blobOf(canvas));
+  const image = make("img", { alt: "", src, className: canvas.className });
+  await image.decode();
+  URL.revokeObjectURL(src);
+  return image;
+}
+
+export const blobOf = (canvas) => new Promise((made) => canvas.toBlob(made, "image/png"));
+
 /** A canvas with a part of a bitmap. Small pictures are shown pixel by pixel. */
-export function canvasOf(bitmap, left = 0, top = 0, width = bitmap.width, height = bitmap.height) {
+function canvasOf(bitmap, left, top, width, height) {
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   canvas.classList.toggle("crisp", Math.max(width, height) <= 40);
   canvas.getContext("2d").drawImage(bitmap, -left, -top);

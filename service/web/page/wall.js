@@ -1,6 +1,6 @@
 // A wall of samples that grows as it is scrolled: picture i of a seed is the same whenever it comes.
 import { eachFrame, make, notice } from "./dom.js";
-import { cutOut } from "./pictures.js";
+import { cutOutImages } from "./pictures.js";
 import { path, picture } from "./service.js";
 import { told } from "./words.js";
 
@@ -44,9 +44,9 @@ export class Wall {
     const query = { model: model.title, seed, temperature, n: AT_ONCE, first };
     try {
       const { blob } = await picture(path("/sample", query), { signal });
-      const cells = await cutOut(blob, AT_ONCE, model.size);
+      const cells = await cutOutImages(blob, AT_ONCE, model.size);
       if (signal.aborted) return;
-      this.host.append(...cells.map((canvas, number) => this.cell(canvas, first + number)));
+      this.host.append(...cells.map((image, number) => this.cell(image, first + number)));
       this.count += AT_ONCE;
       notice(this.line);
     } catch (error) {
@@ -66,8 +66,8 @@ export class Wall {
     if (this.more.getBoundingClientRect().top < end + AHEAD) this.grow();
   }
 
-  cell(canvas, number) {
-    const button = make("button", { type: "button", className: "cell", aria: { label: `Sample ${number}`, pressed: false } }, canvas);
+  cell(image, number) {
+    const button = make("button", { type: "button", className: "cell", aria: { label: `Sample ${number}`, pressed: false } }, image);
     button.dataset.number = number;
     button.tabIndex = number ? -1 : 0;
     button.addEventListener("click", () => this.chosen(number));
