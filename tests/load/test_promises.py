@@ -3,7 +3,6 @@ time, the same for each tile, so that the machine's own speed plays no part."""
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from answers import encoded
@@ -30,18 +29,11 @@ cli.main()
 LIMITS = {"DENOIR_MAX_WAITING": "2", "DENOIR_TILE": "128", "DENOIR_DEVICE": "cpu", "DENOIR_METRICS_PORT": "0"}
 
 
-@contextmanager
-def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with that device."""
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("shelf")
     cache = str(tmp_path_factory.mktemp("graphs"))
     with started(stocked(folder, {"tiny-photo": TINY["tiny-photo"]}), SLOW, DENOIR_CACHE=cache, **LIMITS) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with slow(tmp_path_factory) as server:
         yield server
 
 
@@ -72,14 +64,6 @@ def checked(told: list[list[Reply]]) -> None:
 
 def test_who_waits_as_long_as_told_gets_in(server: Server) -> None:
     checked(crowd(server, post("/denoise?model=tiny-photo&sigma=20", encoded(scene(128, 128, 1), "png"))))
-
-
-def test_who_comes_to_a_service_that_has_just_started_is_told_the_truth_too(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    """It has seen no picture yet; each of these takes four tiles, and a second."""
-    with slow(tmp_path_factory) as new:
-        checked(crowd(new, post("/denoise?model=tiny-photo&sigma=20", encoded(scene(200, 200, 1), "png"))))
 
 
 @pytest.mark.slow

@@ -175,6 +175,27 @@ def test_an_unseen_picture_stands_for_what_its_file_should_hold(side: int, sigma
     journey(test)
 
 
+def test_a_crowd_that_comes_before_any_picture_was_seen_is_told_by_what_its_files_should_hold():
+    """Each of 2.3 s; so the last of those who are refused can't be let in before the others have had theirs."""
+
+    async def test(parts: Parts) -> None:
+        async def read(body: bytes) -> Picture:
+            return await asyncio.Event().wait()  # type: ignore[return-value]
+
+        parts.batcher.learn(Kind("fake@1", "restore"), 1e6, 1e3)
+        parts.decoders.unseen, parts.decoders.read = 3.0 * 40**2, read  # type: ignore[attr-defined]
+        crowd = [asyncio.create_task(pipeline.denoise(parts, loaded(), b"", 5.0, [])) for _ in range(12)]
+        await asyncio.sleep(0.1)
+        refused: Any = [one.exception() for one in crowd if one.done()]
+        assert 6 < len(refused) < 12
+        assert max(int(one.headers["Retry-After"]) for one in refused) > 2.3 * len(refused)
+        for one in crowd:
+            one.cancel()
+        await asyncio.gather(*crowd, return_exceptions=True)
+
+    journey(test, max_waiting=5.0)
+
+
 def test_who_turns_out_to_have_no_room_is_refused_then():
     async def test(parts: Parts) -> None:
         async with parts.admitted(Kind("fake@1", "restore"), 1, size=10_000):
