@@ -84,9 +84,10 @@ export class Viewer {
   }
 
   sized() {
-    const ratio = devicePixelRatio;
-    this.canvas.width = Math.round(this.width * ratio);
-    this.canvas.height = Math.round(this.height * ratio);
+    for (const side of ["width", "height"]) {
+      this.canvas[side] = Math.round(this[side] * devicePixelRatio);
+      this.canvas.style[side] = `${this.canvas[side] / devicePixelRatio}px`; // stretched to a part of a pixel it blurs
+    }
     if (this.fitted) this.fit();
     else this.settle();
     this.drawNow();
