@@ -75,8 +75,9 @@ def large(page: Page) -> None:
 
 def dream(page: Page) -> None:
     """A wall, and the way between two of its pictures."""
-    page.goto("/#dream?model=fashion-vae&seed=7&temperature=0.8&pick=1&pick=15")
+    page.goto("/#dream?model=fashion-vae&seed=7&temperature=0.8&pick=9&pick=31")
     page.wait_for_selector("#near .cell")
+    page.wait_for_selector("#wall .cell:nth-child(96)")  # more than there is to see
 
 
 def colour(page: Page) -> None:
@@ -87,9 +88,10 @@ def colour(page: Page) -> None:
 
 
 def code(page: Page) -> None:
-    """A digit as bars."""
+    """A digit as bars, and what they make."""
     page.goto("/#code")
     page.wait_for_selector("#bars .bar")
+    page.wait_for_function("() => document.getElementById('code-rebuilt').width === 28")
 
 
 def draw(page: Page) -> None:
