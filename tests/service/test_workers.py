@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +237,8 @@ def test_a_real_worker_that_dies_is_replaced_and_all_end_with_their_supervisor(t
         others = computed() - busy - own
         print(f"a new worker was ready after {took:.1f} s, of which it computed {own:.1f}, and others {others:.1f}")
         assert took - others < REPLACED, "what others take of the machine meanwhile is not its fault"
-        os.kill(other, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # on a busy machine it was taken for hanging meanwhile
+            os.kill(other, signal.SIGKILL)
         assert (
             httpx2.post(client.base_url.join("/denoise?sigma=25"), content=NOISY, timeout=PATIENCE).status_code == 200
         )
