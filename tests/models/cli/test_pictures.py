@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -225,7 +226,8 @@ def test_each_picture_is_cleaned_by_the_model_that_suits_its_noise_unless_one_is
     )
     second = checkpoints.load(shelf / "photo-real")
     weights = {name: 0 * tensor for name, tensor in second.network.state_dict().items()}
-    checkpoints.save(shelf / "photo-real", second.description, weights)  # which leaves pictures as they are
+    # Later than the one that ships, and leaving pictures as they are.
+    checkpoints.save(shelf / "photo-real", replace(second.description, version="100"), weights)
     rng, pictures = np.random.default_rng(0), tmp_path / "in"
     pictures.mkdir()
     for name, level in (("calm", 1), ("loud", 20)):
