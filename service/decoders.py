@@ -8,73 +8,25 @@ there (`decoder`).
 import asyncio
 import itertools
 import math
-import os
 import queue
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
-from socket import socketpair
 from typing import Any, Self
 
 import numpy as np
 
-from models.images import (
-    FORMATS,
-    WRITTEN,
-    AnimatedPicture,
-    DamagedPicture,
-    EmptyPicture,
-    Limits,
-    Picture,
-    PictureError,
-    PictureTooLarge,
-    UnsupportedDepth,
-    UnsupportedFormat,
-    format_of,
-)
+from models.images import FORMATS, WRITTEN, Limits, Picture, format_of
 from models.images.picture import USUAL
 from service.decoder import Channel, Head, picture_after, picture_blobs, picture_head
+from service.processes import DecodeFailed, Hand, Job, Jobs, told
 from service.rates import READ, Coding
-
-_START = 60.0
-"""Seconds for a process to come up, on a machine that is busy."""
 
 _GRACE = 0.25
 """Seconds that work goes on for after nobody waits for it any more. A new process takes about as long to start."""
 
 _SLACK = 64 << 20
 """Bytes that a profile may have, and an encoding beyond its samples."""
-
-_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": str(4 << 20)}
-"""No threads for arithmetic that is not done there, as each would take of the memory; and blocks of more than 4 MiB
-go back to the system when they are free, so that a process at rest does not sit on 200 MB of its largest picture."""
-
-_BOOT = "import sys; sys.path[:] = sys.argv[4:]; from service import decoder; decoder.main(*map(int, sys.argv[1:4]))"
-
-_TOLD = {
-    kind.__name__: kind
-    for kind in (
-        AnimatedPicture,
-        DamagedPicture,
-        EmptyPicture,
-        PictureTooLarge,
-        UnsupportedDepth,
-        UnsupportedFormat,
-        ValueError,
-    )
-}
-
-
-class DecodeFailed(PictureError):
-    """The decoder was given up: it hung, crashed, ran out of memory, or the pool was closed."""
-
-    def __str__(self) -> str:
-        return "The picture could not be decoded or encoded within the time and memory that one picture may take."
-
 
 LARGE = 4 << 20
 """Bytes of samples from which a picture is a large one: above a megapixel of colours. Of one that is still a file there
@@ -111,12 +63,12 @@ class Decoders:
         self._encode_deadline = encode_deadline
         self._limits = limits
         self.coding = Coding(4 * limits.max_pixels)
-        self._jobs: _Jobs = queue.PriorityQueue()
+        self._jobs: Jobs = queue.PriorityQueue()
         self._numbers = itertools.count()
         self._at_once = max(1, workers - 1)
         self._room = asyncio.Semaphore(self._at_once)
         memory = 64 * limits.max_pixels + (256 << 20) if memory is None else memory
-        self._hands = [_Hand(self._jobs, memory) for _ in range(workers)]
+        self._hands = [Hand(self._jobs, memory) for _ in range(workers)]
         self._open = False
 
     async def start(self) -> None:
@@ -171,8 +123,9 @@ class Decoders:
     async def measure(self) -> None:
         """Writes a small picture in every format and reads it, so that what either takes, and how many samples a file
         holds, is known before anybody waits for it."""
+        picture = _grained()
         for form in WRITTEN:
-            await self.read(await self.write(_grained(), form))
+            await self.read(await self.write(picture, form))
 
     def samples(self, data: bytes) -> float:
         """Bytes of samples in a file, by its format and length alone."""
@@ -192,11 +145,11 @@ class Decoders:
         def ask(channel: Channel, until: float) -> Picture:
             limits = {"max_pixels": self._limits.max_pixels, "max_side": self._limits.max_side}
             channel.send({"task": "read", "size": len(data), "limits": limits}, data, until=until)
-            head = _told(channel.receive(until))
+            head = told(channel.receive(until))
             _check(head, self._limits)
             return picture_after(head, channel, until)
 
-        job, samples = _Job(ask, self._deadline), self.samples(data)
+        job, samples = Job(ask, self._deadline), self.samples(data)
         try:
             picture = await self._in_turn(job, 8 * len(data))
             samples = picture.pixels.nbytes
@@ -222,18 +175,18 @@ class Decoders:
             head = {"task": "write", "picture": picture_head(picture), "format": format, "options": options}
             blobs = [*picture_blobs(picture), metadata or b""]
             channel.send(head | {"metadata": len(metadata or b"")}, *blobs, until=until)
-            size = _told(channel.receive(until))["size"]
+            size = told(channel.receive(until))["size"]
             if not 0 < size <= 2 * picture.pixels.nbytes + _SLACK:
                 raise ValueError("no encoding is as long as that")
             return channel.take(size, until)
 
-        job = _Job(ask, self._encode_deadline)
+        job = Job(ask, self._encode_deadline)
         try:
             return await self._in_turn(job, picture.pixels.nbytes)
         finally:
             self.coding.learn(format, picture.pixels.nbytes, job.left())
 
-    async def _in_turn(self, job: "_Job", size: int) -> Any:
+    async def _in_turn(self, job: Job, size: int) -> Any:
         """What is asked, of about so many bytes of samples, when there is room for it."""
         if not self._open:
             raise RuntimeError("the decoders are not running")
@@ -244,7 +197,7 @@ class Decoders:
                 raise DecodeFailed
             return await self._ask(job, size)
 
-    async def _ask(self, job: "_Job", size: int) -> Any:
+    async def _ask(self, job: Job, size: int) -> Any:
         self._jobs.put((time.monotonic() + size / PACE, next(self._numbers), job))
         try:
             return await asyncio.wrap_future(job.future)
@@ -259,197 +212,6 @@ def _grained(side: int = 256) -> Picture:
     rows, columns = np.mgrid[:side, :side, :3][:2]
     grain = np.random.default_rng(0).normal(0, 4, rows.shape)
     return Picture((128 + 80 * np.sin(rows / 40) * np.cos(columns / 30) + grain).astype(np.uint8))
-
-
-_Ask = Callable[[Channel, float], Any]
-"""Sends one ask over a channel and fetches its answer, until a time."""
-
-
-_Jobs = queue.PriorityQueue[tuple[float, int, "_Job | None"]]
-"""By the moment that each should be done by; none is the end."""
-
-
-class _Told(Exception):
-    """An error that the process told in good order."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(error)
-        self.error = error
-
-
-class _Job:
-    """One ask, from the caller's loop to the thread that carries it out, and back."""
-
-    def __init__(self, ask: _Ask, seconds: float) -> None:
-        self.future: Future[Any] = Future()
-        self._ask: _Ask | None = ask
-        self._seconds = seconds
-        self._took = 0.0
-        self._lock = threading.Lock()
-        self._process: _Process | None = None
-
-    def carry_out(self, process: "_Process") -> bool:
-        """Whether the process may be used again."""
-        with self._lock:
-            ask, self._process = self._ask, process
-        try:
-            if ask is not None and self.future.set_running_or_notify_cancel():
-                self.future.set_result(self._timed(ask, process.channel))
-        except _Told as told:
-            self.future.set_exception(told.error)
-        except Exception:  # late, gone, or talking nonsense
-            self.future.set_exception(DecodeFailed())
-            return False
-        finally:
-            with self._lock:
-                self._process = None
-        return True
-
-    def _timed(self, ask: _Ask, channel: Channel) -> Any:
-        began = time.monotonic()
-        try:
-            return ask(channel, began + self._seconds)
-        finally:
-            self._took = time.monotonic() - began
-
-    def fail(self) -> None:
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_exception(DecodeFailed())
-
-    def forget(self) -> None:
-        """Lets go of what was sent, if no process has taken it yet."""
-        if self.future.cancel():
-            self._ask = None
-
-    def left(self) -> float:
-        """The seconds that it took, none if it was not carried out; it has been waited for, or is no longer.
-
-        What came of it is let go of: an error knows the frames, which know this and what was sent, and in a ring they
-        would wait for the collector.
-        """
-        self._ask, self.future = None, Future()
-        return self._took
-
-    def kill(self) -> None:
-        """Ends the process that is busy with this, if one is."""
-        with self._lock:
-            if self._process:
-                self._process.kill()
-
-
-class _Hand(threading.Thread):
-    """A thread and the process that it starts, waits for, and starts anew where it is lost.
-
-    The two belong together: the system ends a process bound to its parent with the very thread that started it.
-    """
-
-    def __init__(self, jobs: "_Jobs", memory: int) -> None:
-        super().__init__(name="decoder", daemon=True)
-        self.ready: Future[None] = Future()
-        self.ready.set_running_or_notify_cancel()
-        self.process: _Process | None = None
-        self.replaced = 0
-        self._jobs = jobs
-        self._memory = memory
-        self._lock = threading.Lock()
-        self._stopping = False
-
-    def run(self) -> None:
-        try:
-            self._begin()
-            self.ready.set_result(None)
-        except (OSError, EOFError, ValueError) as error:
-            self.ready.set_exception(error)
-        while self._serve():
-            pass
-        self._end()
-
-    def stop(self) -> None:
-        """Ends the process, and with it what it is busy with. The thread ends when it finds nothing in the queue."""
-        with self._lock:
-            self._stopping = True
-            if self.process:
-                self.process.kill()
-
-    def _serve(self) -> bool:
-        """One job. A function of its own, so that nothing of the last one is held while the next is awaited."""
-        *_, job = self._jobs.get()
-        if job is None:
-            return False
-        if self.process is None:
-            self._begin_anew()
-        if self.process is None:
-            job.fail()
-        elif not job.carry_out(self.process):
-            self._end()
-            self.replaced += 1
-            self._begin_anew()
-        return True
-
-    def _begin(self) -> None:
-        with self._lock:
-            if self._stopping:
-                return
-            self.process = _Process(self._memory)
-        try:
-            self.process.channel.receive(time.monotonic() + _START)
-        except (OSError, EOFError, ValueError):
-            self._end()
-            raise
-
-    def _begin_anew(self) -> None:
-        with suppress(OSError, EOFError, ValueError):  # the next job tries again
-            self._begin()
-
-    def _end(self) -> None:
-        with self._lock:
-            process, self.process = self.process, None
-            if process:
-                process.end()
-
-
-class _Process:
-    """One decoder process and this end of its channel.
-
-    It gets none of the environment, where keys may be, and none of the command line's flags; only where modules lie.
-    """
-
-    def __init__(self, memory: int) -> None:
-        ours, theirs = socketpair()
-        self.channel = Channel(ours)
-        given = (theirs.fileno(), os.getpid(), memory, *sys.path)
-        try:
-            self._child = subprocess.Popen(  # noqa: S603  our own interpreter, our own words
-                [sys.executable, "-I", "-c", _BOOT, *map(str, given)],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=_ENVIRONMENT,
-                start_new_session=True,
-            )
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        self.pid = self._child.pid
-
-    def kill(self) -> None:
-        self._child.kill()
-
-    def end(self) -> None:
-        self._child.kill()
-        self._child.wait()
-        self.channel.close()
-
-
-def _told(head: Head) -> Head:
-    """The head of an answer, or the error that it tells."""
-    if "error" not in head:
-        return head
-    error = _TOLD[head["error"]](*head["args"])
-    str(error)  # fails here, and not where it is shown, if what it is made of makes no sense
-    raise _Told(error)
 
 
 def _check(head: Head, limits: Limits) -> None:

@@ -16,8 +16,9 @@ from models.denoisers import Noise
 from models.images import FORMATS, Picture
 from service import errors, metrics, telemetry
 from service.batcher import Batcher, Done, Job, Late, Overloaded
-from service.decoders import DecodeFailed, Decoders
+from service.decoders import Decoders
 from service.engine import Engine, Kind, Loaded, OutOfMemory, painting_cost
+from service.processes import DecodeFailed
 from service.repository import Repository
 
 Progress = Callable[[int, int], None]

@@ -13,7 +13,8 @@ import pytest
 
 from models.images import Picture, PictureError
 from service import errors
-from service.decoders import DecodeFailed, Decoders
+from service.decoders import Decoders
+from service.processes import DecodeFailed
 from tests.hostile import spoilt
 from tests.hostile.bombs import BOMBS, READ, SLOW, Bomb
 from tests.hostile.others import OTHERS
