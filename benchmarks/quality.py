@@ -49,6 +49,11 @@ def photo(folder: Path, tile: int) -> Filter:
     return lambda noisy, level: inference.restored(session, noisy, level, tiling)
 
 
+def unaided(run: Filter, noisy: Pixels) -> Pixels:
+    """What a filter makes of a picture of whose noise nothing is told."""
+    return run(noisy, denoisers.found(noisy).level)
+
+
 def on_floats(run: Callable[[np.ndarray, float], np.ndarray], noisy: Pixels, level: float) -> Pixels:
     """A filter of pictures in [0, 1] on one in 8 bits; without noise nothing is to be done."""
     if level <= 0:
@@ -92,7 +97,7 @@ def white(pictures: list[Pixels], filters: dict[str, Filter], levels: Iterable[f
         began, pixels = time.perf_counter(), 0
         for level, noisy in pairs.items():
             told = [decibels(run(pair.noisy, level), pair.clean) for pair in tqdm(noisy, desc=name, leave=False)]
-            found = [decibels(run(pair.noisy, denoisers.found(pair.noisy).level), pair.clean) for pair in noisy]
+            found = [decibels(unaided(run, pair.noisy), pair.clean) for pair in noisy]
             row |= {f"{level:g}, told": np.mean(told), f"{level:g}, estimated": np.mean(found)}
             pixels += 2 * sum(pair.noisy[..., 0].size for pair in noisy)
         rows.append(row | {"s/MP": (time.perf_counter() - began) / pixels * 1e6})
@@ -117,7 +122,7 @@ def blind(pairs: list[Pair], filters: dict[str, Filter]) -> list[dict[str, float
     before = np.array([decibels(*pair) for pair in pairs])
     rows: list[dict[str, float | str]] = [{"filter": "none", "PSNR": before.mean(), "worse": 0, "most lost, dB": 0.0}]
     for name, run in filters.items():
-        answers = [run(pair.noisy, denoisers.found(pair.noisy).level) for pair in tqdm(pairs, desc=name, leave=False)]
+        answers = [unaided(run, pair.noisy) for pair in tqdm(pairs, desc=name, leave=False)]
         after = np.array([decibels(answer, pair.clean) for answer, pair in zip(answers, pairs, strict=True)])
         lost = max(0.0, float((before - after).max()))
         rows.append({"filter": name, "PSNR": after.mean(), "worse": int((after < before).sum()), "most lost, dB": lost})
@@ -126,14 +131,14 @@ def blind(pairs: list[Pair], filters: dict[str, Filter]) -> list[dict[str, float
 
 def harm(pictures: list[Pixels], run: Filter) -> list[dict[str, float | str]]:
     """What the filter does to what should stay: nothing is told of any of these but the levels of the third."""
-    clean = [decibels(run(picture, denoisers.found(picture).level), picture) for picture in pictures]
+    clean = [decibels(unaided(run, picture), picture) for picture in pictures]
     shifts = [
         np.abs(run(noised(picture, level, seed).noisy, level).mean((0, 1)) - picture.mean((0, 1))).max()
         for level in (5.0, 15.0, 25.0)
         for seed, picture in enumerate(pictures)
     ]
     slope, page = ramp(), text()
-    levels = [len(np.unique(one)) for one in (slope, run(slope, denoisers.found(slope).level))]
+    levels = [len(np.unique(one)) for one in (slope, unaided(run, slope))]
     noisy = noised(page, 10.0, 0)
     return [
         {"measure": "clean photographs, least PSNR of what comes back", "value": min(clean)},
@@ -143,10 +148,10 @@ def harm(pictures: list[Pixels], run: Filter) -> list[dict[str, float | str]]:
         {"measure": "distinct levels of a ramp, after", "value": levels[1]},
         {
             "measure": "page of small text, PSNR of what comes back",
-            "value": decibels(run(page, denoisers.found(page).level), page),
+            "value": decibels(unaided(run, page), page),
         },
         {"measure": "the page with noise of level 10, PSNR before", "value": decibels(*noisy)},
-        {"measure": "and after", "value": decibels(run(noisy.noisy, denoisers.found(noisy.noisy).level), page)},
+        {"measure": "and after", "value": decibels(unaided(run, noisy.noisy), page)},
     ]
 
 

@@ -32,7 +32,7 @@ def found(pixels: np.ndarray, alpha: np.ndarray | None = None) -> Noise:
     return Noise(level, True) if level >= WHITE_FROM else Noise(grain.estimate(pixels, alpha), False)
 
 
-def suited(catalog: Catalog, noise: Noise) -> Entry:
+def suited(catalog: Catalog, there: Noise) -> Entry:
     """The denoiser for a picture with such noise: the one for white noise where it is white, or where there is no
     other. Raises UnknownModel."""
     try:
@@ -40,4 +40,4 @@ def suited(catalog: Catalog, noise: Noise) -> Entry:
     except UnknownModel:
         return catalog.find(WHITE)
     # One's own by that name may be for anything.
-    return camera if not noise.white and camera.description.recipe == "photo" else catalog.find(WHITE)
+    return camera if not there.white and camera.description.recipe == "photo" else catalog.find(WHITE)

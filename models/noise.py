@@ -101,15 +101,24 @@ def sample(pixels: np.ndarray, alpha: np.ndarray | None = None) -> tuple[np.ndar
     """At most `PATCHES` patches, `n c d` in grey levels, evenly spread (all of a small picture's), and their size; of
     those the ones of which `alpha` hides nothing."""
     size = min(SIDE, pixels.shape[0]), min(SIDE, pixels.shape[1])
+    total = (pixels.shape[0] - size[0] + 1) * (pixels.shape[1] - size[1] + 1)
+    places = np.arange(total) if total <= PATCHES else golden(PATCHES, total)
+    windows, *_ = patches_at(places, size, pixels, alpha)
+    return windows.reshape(*windows.shape[:2], math.prod(size)), size
+
+
+def patches_at(
+    places: np.ndarray, size: tuple[int, int], pixels: np.ndarray, alpha: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Patches of a size, `n c h w` in grey levels, and the row and column `n` at which each begins: those at `places`,
+    which are numbered along the rows, of which `alpha` hides nothing."""
     windows = sliding_window_view(pixels, size, axis=(0, 1))
-    height, width = windows.shape[:2]
-    places = np.arange(height * width) if height * width <= PATCHES else golden(PATCHES, height * width)
+    rows, columns = np.divmod(places, windows.shape[1])
     if alpha is not None:
-        seen = sliding_window_view(alpha, size)[places // width, places % width]
-        places = places[seen.all((1, 2))]
+        seen = sliding_window_view(alpha, size)[rows, columns].all((1, 2))
+        rows, columns = rows[seen], columns[seen]
     step = np.iinfo(pixels.dtype).max / WHITE
-    chosen = windows[places // width, places % width].astype(np.float32, order="C")
-    return chosen.reshape(*chosen.shape[:2], math.prod(size)) / np.float32(step), size
+    return windows[rows, columns].astype(np.float32, order="C") / np.float32(step), rows, columns
 
 
 def golden(count: int, total: int) -> np.ndarray:

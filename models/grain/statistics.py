@@ -7,9 +7,8 @@ Values are 8-bit grey levels, 0 to 255, whatever the depth of the picture.
 from itertools import pairwise
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
-from models.noise import WHITE, cosine_rows, golden
+from models.noise import WHITE, cosine_rows, golden, patches_at
 
 SIDE = 16
 """Of a patch, in pixels."""
@@ -66,15 +65,10 @@ def statistics(pixels: np.ndarray, alpha: np.ndarray | None = None) -> np.ndarra
 
 def spread(pixels: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Patches `n c s s` in grey levels, spread evenly, and the row and column `n` at which each begins."""
-    windows = sliding_window_view(pixels, (SIDE, SIDE), axis=(0, 1))
-    height, width = windows.shape[:2]
-    count = min(PATCHES, max(2 * FEWEST, pixels.shape[0] * pixels.shape[1] // APART), height * width)
-    rows, columns = np.divmod(golden(count, height * width), width)
-    if alpha is not None:
-        seen = sliding_window_view(alpha, (SIDE, SIDE))[rows, columns].all((1, 2))
-        rows, columns = rows[seen], columns[seen]
-    step = np.float32(np.iinfo(pixels.dtype).max / WHITE)
-    return windows[rows, columns].astype(np.float32) / step, rows, columns
+    height, width = pixels.shape[:2]
+    total = (height - SIDE + 1) * (width - SIDE + 1)
+    count = min(PATCHES, max(2 * FEWEST, height * width // APART), total)
+    return patches_at(golden(count, total), (SIDE, SIDE), pixels, alpha)
 
 
 def silent(windows: np.ndarray) -> bool:

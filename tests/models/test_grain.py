@@ -4,15 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from conftest import SAMPLES
 from PIL import Image
 from torch import Generator
 
 from models import grain
 from models.camera import Camera
-from models.corruptions import Nothing, coded
-from models.data import as_floats
+from models.corruptions import Nothing
+from models.evaluation import floats_of, to_pixels
 from models.grain import __main__ as training
 from models.grain.statistics import in_step, statistics
 from models.jpeg import Jpeg
@@ -22,22 +21,14 @@ CAMERA = Camera(resized=0.0, retouched=0.0, compressed=0.0)
 
 def photograph(name: str = "bridge") -> np.ndarray:
     with Image.open(SAMPLES / f"{name}.jpg") as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def batch(pixels: np.ndarray) -> torch.Tensor:
-    return as_floats(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None])
-
-
-def pixels_of(batch: torch.Tensor) -> np.ndarray:
-    return (coded(batch)[0] * 255).round().byte().permute(1, 2, 0).numpy()
+        return np.array(image.convert("RGB"))
 
 
 def taken(clean: np.ndarray, shot: float, seed: int = 0) -> tuple[np.ndarray, float]:
     """By a camera of so much shot noise: the picture, and the root mean square of its noise."""
-    given = batch(clean)
+    given = floats_of(clean)
     spoilt = replace(CAMERA, low=shot, high=shot)(given, Generator().manual_seed(seed))
-    return pixels_of(spoilt.pixels), 255 * float((spoilt.pixels - spoilt.target(given)).square().mean().sqrt())
+    return to_pixels(spoilt.pixels)[0], 255 * float((spoilt.pixels - spoilt.target(given)).square().mean().sqrt())
 
 
 @pytest.mark.parametrize("name", ["bridge", "cat", "coffee", "rocket"])
@@ -96,8 +87,8 @@ def test_no_more_patches_are_looked_at_in_a_large_picture():
 
 
 def test_the_grid_of_jpeg_is_seen_wherever_it_begins():
-    clean = batch(photograph())
-    squeezed = pixels_of(Jpeg(low=50, high=50)(clean, Generator().manual_seed(0)).pixels)
+    clean = floats_of(photograph())
+    squeezed = to_pixels(Jpeg(low=50, high=50)(clean, Generator().manual_seed(0)).pixels)[0]
     starts = np.arange(120)
 
     def steps(picture: np.ndarray, shift: int) -> float:
