@@ -110,7 +110,8 @@ def test_slow_clients_are_cut_and_others_served(serve: Serve) -> None:
     assert served >= 2
 
 
-def many(serve: Serve, count: int) -> None:
+@pytest.mark.parametrize("count", [140, pytest.param(1050, marks=pytest.mark.slow)])
+def test_many_slow_clients_leave_nothing_behind(serve: Serve, count: int) -> None:
     server = serve(**SHORT)
     before = settled(server)
     ends, served = meanwhile(server, *list(KINDS.values()) * (count // len(KINDS)))
@@ -119,15 +120,6 @@ def many(serve: Serve, count: int) -> None:
     after = settled(server)
     assert after.descriptors == before.descriptors
     assert after.memory < before.memory + 100_000_000
-
-
-def test_many_slow_clients_leave_nothing_behind(serve: Serve) -> None:
-    many(serve, 140)
-
-
-@pytest.mark.slow
-def test_a_thousand_slow_clients_leave_nothing_behind(serve: Serve) -> None:
-    many(serve, 1050)
 
 
 @pytest.mark.slow

@@ -44,8 +44,10 @@ def vanished(server: Server, request: bytes, clients: int, after: float) -> None
         client.close()
 
 
-def dead_work(server: Server, side: int, clients: int) -> None:
-    """Holds what is computed for those who have gone against what their answers would have cost."""
+@pytest.mark.parametrize(("side", "clients"), [(3000, 6), pytest.param(6000, 20, marks=pytest.mark.slow)])
+def test_little_is_computed_for_who_has_gone(serve: Serve, side: int, clients: int) -> None:
+    """Held against what their answers would have cost."""
+    server = serve(**SETTINGS)
     request = post("/denoise?model=tiny-photo&sigma=20", encoded(scene(side, side, 2), "jpeg"))
     finished(server, request)
     before, shared = settled(server), set(os.listdir("/dev/shm"))
@@ -62,15 +64,6 @@ def dead_work(server: Server, side: int, clients: int) -> None:
     assert (after.descriptors, after.processes) == (before.descriptors, before.processes)
     assert after.memory < before.memory + LEFT
     assert set(os.listdir("/dev/shm")) <= shared
-
-
-def test_little_is_computed_for_who_has_gone(serve: Serve) -> None:
-    dead_work(serve(**SETTINGS), side=3000, clients=6)
-
-
-@pytest.mark.slow
-def test_little_is_computed_for_many_who_have_gone(serve: Serve) -> None:
-    dead_work(serve(**SETTINGS), side=6000, clients=20)
 
 
 def test_half_a_body_leaves_nothing_behind(serve: Serve) -> None:

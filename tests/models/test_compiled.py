@@ -2,6 +2,7 @@ import logging
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +26,16 @@ def session_of(shelf: Path, name: str, graphs: Path | None = None) -> Session:
     return Session(model.network, CPU, name, model.description.sha256, graphs)
 
 
-@pytest.mark.parametrize("name", list(TINY))
-def test_compiled_and_pytorch_give_the_same(shelf: Path, name: str):
+LATENT = {
+    "tiny-flow": ("digits-vae", VAEConfig(height=12, width=10, widths=(4, 8), latent=5, unshuffle=2, prior="flow")),
+    "tiny-colours": ("emoji-vae", VAEConfig(channels=3, height=12, width=10, widths=(4, 8), likelihood="logistic")),
+    "tiny-ladder": ("digits-hvae", HierarchyConfig(height=12, width=10, widths=(4, 8), layers=(1, 2), planes=(2, 3))),
+}
+
+
+@pytest.mark.parametrize(("name", "stock"), (TINY | LATENT).items())
+def test_compiled_and_pytorch_give_the_same(name: str, stock: tuple[str, Any], tmp_path: Path):
+    shelf = stocked(tmp_path, {name: stock})
     session = session_of(shelf, name)
     session.low_precision = False
     for task in {inference.TASK_OF[ask] for ask in checkpoints.describe(shelf / name).asks}:
@@ -37,18 +46,6 @@ def test_compiled_and_pytorch_give_the_same(shelf: Path, name: str):
         wanted = Eager(TASKS[task].module(session.network), CPU)(*example, answer=answer)[0]
         assert found.dtype == wanted.dtype == answer
         assert np.abs(found.astype(float) - wanted.astype(float)).max() <= (1 if answer == BYTES else 1e-3)
-
-
-LATENT = {
-    "tiny-flow": ("digits-vae", VAEConfig(height=12, width=10, widths=(4, 8), latent=5, unshuffle=2, prior="flow")),
-    "tiny-colours": ("emoji-vae", VAEConfig(channels=3, height=12, width=10, widths=(4, 8), likelihood="logistic")),
-    "tiny-ladder": ("digits-hvae", HierarchyConfig(height=12, width=10, widths=(4, 8), layers=(1, 2), planes=(2, 3))),
-}
-
-
-@pytest.mark.parametrize("name", list(LATENT))
-def test_flows_ladders_and_colours_compile_as_they_are(name: str, tmp_path: Path):
-    test_compiled_and_pytorch_give_the_same(stocked(tmp_path, {name: LATENT[name]}), name)
 
 
 def test_one_graph_takes_any_size_number_and_depth(shelf: Path):
