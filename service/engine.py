@@ -263,8 +263,12 @@ def restore_batch(loaded: Loaded, payloads: list[tuple[np.ndarray, float]]) -> l
 
 
 def decode_batch(loaded: Loaded, payloads: list[np.ndarray]) -> list[np.ndarray | NotFinite]:
-    """Codes -> pictures."""
-    return pieces(*loaded.session.decode(np.stack(payloads)))
+    """Codes `k` -> a picture each; or a full batch of codes `b k` -> its pictures."""
+    codes = np.stack(payloads)
+    if codes.ndim == 2:
+        return pieces(*loaded.session.decode(codes))
+    answers = [loaded.session.decode(batch) for batch in codes]
+    return [pictures if finite.all() else NotFinite() for pictures, finite in answers]
 
 
 def reconstruct_batch(loaded: Loaded, payloads: list[np.ndarray]) -> list[np.ndarray | NotFinite]:
@@ -314,7 +318,7 @@ TASKS: dict[str, Callable[[Loaded, list[Any]], list[Any]]] = {
 }
 CAPACITIES: dict[str, Callable[[Engine, Kind], int]] = {
     "restore": by_pixels,
-    "decode": lambda engine, kind: inference.DECODE_BATCH,
+    "decode": lambda engine, kind: 1 if kind.shape else inference.DECODE_BATCH,
     "reconstruct": by_pixels,
     "encode": by_pixels,
     "colorize": lambda engine, kind: 1,

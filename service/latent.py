@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from models import images, inference, sampling
 from models.images import FORMATS, Picture
 from models.inference import NotFinite
 from models.letterbox import Placement
+from models.tasks import DECODE_BATCH
 from service import album, errors
 from service.album import Form
 from service.batcher import Job
@@ -171,12 +173,19 @@ async def shown(
 
 
 async def decoded(job: Job, loaded: Loaded, codes: np.ndarray, timing: Timing) -> np.ndarray:
-    """Codes `n k` -> pictures `n h w c`."""
-    pictures = []
-    async for done in job.answers(*whole(loaded, "decode"), codes):
-        pictures.append(done.result)
+    """Codes `n k` -> pictures `n h w c`. What fills batches is one piece of work for each, as every piece has its price
+    in the queue; the rest shares one with whoever else is there."""
+    kind, cost = whole(loaded, "decode")
+    alone = len(codes) % DECODE_BATCH
+    full = codes[: len(codes) - alone].reshape(-1, DECODE_BATCH, codes.shape[1])
+    parts = []
+    async for done in job.answers(replace(kind, shape=full.shape[1:]), DECODE_BATCH * cost, full):
+        parts.append(done.result)
         timing.ran(done)
-    return np.stack(pictures)
+    async for done in job.answers(kind, cost, codes[len(codes) - alone :]):
+        parts.append(done.result[None])
+        timing.ran(done)
+    return np.concatenate(parts)
 
 
 async def opened(

@@ -14,6 +14,7 @@ from models.checkpoints import CheckpointError, Description
 from models.colorizer import Colorizer, ColorizerConfig
 from models.inference import NotFinite, Session
 from models.restore import Tiling
+from models.tasks import DECODE_BATCH
 from service.engine import Engine, Kind, OutOfMemory, smaller
 from service.settings import Settings
 
@@ -58,10 +59,20 @@ def test_pictures_that_share_a_batch_are_rebuilt_and_encoded_each_by_its_own_cod
         assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
 
 
+def test_a_full_batch_of_codes_is_one_piece_and_each_of_it_the_same(engine: Engine):
+    codes = engine.loaded["tiny-vae@1"].session.draw(0, 0, DECODE_BATCH)
+    (together,) = engine.run(Kind("tiny-vae@1", "decode", codes.shape), [codes])
+    assert np.array_equal(together, np.stack(engine.run(Kind("tiny-vae@1", "decode"), list(codes))))
+    codes[3] = np.nan
+    (failed,) = engine.run(Kind("tiny-vae@1", "decode", codes.shape), [codes])
+    assert isinstance(failed, NotFinite)
+
+
 def test_a_batch_is_bounded_by_pixels(engine: Engine):
     assert engine.capacity(Kind("tiny-photo@1", "restore", (128, 128, 3))) == 1
     assert engine.capacity(Kind("tiny-photo@1", "restore", (32, 32, 3))) == 4
-    assert engine.capacity(Kind("tiny-vae@1", "decode")) == 16
+    assert engine.capacity(Kind("tiny-vae@1", "decode")) == DECODE_BATCH
+    assert engine.capacity(Kind("tiny-vae@1", "decode", (DECODE_BATCH, 8))) == 1
     assert engine.capacity(Kind("tiny-vae@1", "encode", (12, 10, 1))) == 64**2 // 120
 
 

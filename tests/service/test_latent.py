@@ -11,6 +11,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from models.sampling import grid
+from models.tasks import DECODE_BATCH
 
 HEIGHT, WIDTH, LATENT = 12, 10, 5
 """Of the small variational autoencoder."""
@@ -400,6 +401,15 @@ def test_pictures_of_a_seed_go_on_from_any_number(client: TestClient):
     five = singles(get(client, "/sample", n=5, seed=7, format="zip"))
     two = singles(get(client, "/sample", n=2, first=3, seed=7, format="zip"))
     assert np.array_equal(two, five[3:])
+
+
+def test_full_batches_and_the_rest_are_the_same_pictures_in_order(client: TestClient):
+    count = 2 * DECODE_BATCH + 3
+    many = singles(get(client, "/sample", n=count, seed=7, format="zip"))
+    few = [singles(get(client, "/sample", n=3, first=first, seed=7, format="zip")) for first in range(0, count - 2, 4)]
+    for number, three in enumerate(few):
+        assert np.array_equal(three, many[4 * number : 4 * number + 3])
+    assert len(many) == count
 
 
 def test_the_codes_that_are_told_are_those_of_the_samples(client: TestClient):
