@@ -161,11 +161,12 @@ class Methods(Guard):
         self.routes = routes
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        allowed = self.allowed(scope)
+        given = dict(scope)  # what routes make of it names no path any more
+        allowed = self.allowed(given) if scope["method"] in ("OPTIONS", "HEAD") else []
 
         async def send_allowed(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 405:
-                MutableHeaders(scope=message)["Allow"] = ", ".join(allowed)
+                MutableHeaders(scope=message)["Allow"] = ", ".join(allowed or self.allowed(given))
             await send(message)
 
         if scope["method"] == "OPTIONS" and allowed:
