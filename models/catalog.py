@@ -1,6 +1,7 @@
 """The shelf of checkpoints: every folder on it that holds one, listed by name@version."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from models import checkpoints
@@ -14,7 +15,10 @@ class UnknownModel(LookupError):
     """No such model on the shelf; `known` lists what there is."""
 
     def __init__(self, name: str, known: list[str]):
-        super().__init__(f"no model is called {name!r}; there are: {', '.join(known) or 'none'}")
+        names = [title.partition("@")[0] for title in known]
+        near = get_close_matches(name.partition("@")[0], names, 1)
+        meant = f"did you mean {near[0]}? There" if near else "there"
+        super().__init__(f"no model is called {name!r}; {meant} are: {', '.join(known) or 'none'}")
         self.known = known
 
 

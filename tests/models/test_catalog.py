@@ -34,6 +34,17 @@ def test_names_are_looked_up_and_never_made_a_path(versions: Path, name: str):
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.parametrize("name", ["mines", "mine@3", "Mine@1"])
+def test_the_name_that_may_have_been_meant_is_told(versions: Path, name: str):
+    with pytest.raises(UnknownModel, match=r"did you mean mine\? There are: mine@1, mine@10, mine@2"):
+        Catalog.of(versions).find(name)
+
+
+def test_no_name_is_told_where_none_is_like_it(versions: Path):
+    with pytest.raises(UnknownModel, match="'photo'; there are: mine@1"):
+        Catalog.of(versions).find("photo")
+
+
 def test_a_shelf_that_is_not_there_is_empty(tmp_path: Path):
     assert Catalog.of(tmp_path / "missing").titles == []
 
