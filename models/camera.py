@@ -9,6 +9,7 @@ demosaicking and JPEG. Zhang et al. 2022, "Practical Blind Image Denoising via S
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from models.bayer import Phase, demosaicked, mosaicked
 from models.colour import luma
 from models.corruptions import Spoilt, coded, normal, uniform, without_colour
 from models.jpeg import Jpeg, to_rgb, to_ycc
-from models.types import Batch, Level, Mosaic
+from models.types import GREY_LEVELS, Batch, Level, Lightness, Mosaic
 
 XYZ_TO_CAMERA = (
     ((1.0234, -0.2969, -0.2266), (-0.5625, 1.6328, -0.0469), (-0.0703, 0.2188, 0.6406)),
@@ -33,6 +34,12 @@ XYZ_TO_CAMERA = (
 RGB_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
 """Linear sRGB, white of D65 (IEC 61966-2-1)."""
 GAMMA = 2.2
+LEAST, MOST = ((0.0, 0.2, 0.5, 0.7), (0.0, 0.0, 0.1, 0.3)), ((0.6, 1.0, 1.0, 1.0), (0.3, 0.6, 0.9, 1.0))
+"""Of the noise that a camera's own denoising leaves, of luma and of colours, from the finest octave to the coarsest."""
+STEEP = 5 / GREY_LEVELS
+"""Steps between neighbours beside which half of the noise may stay."""
+SOFTEST = 2.8
+"""A picture is enlarged by so much at most."""
 DARKEST = 1e-8
 """Of linear light, where the gamma curve is still computed (Brooks, gamma compression)."""
 
@@ -44,7 +51,8 @@ class Camera:
     low, high: bounds of the shot noise, its variance at white on the sensor, drawn log-uniformly; the read noise
     follows. These bounds make noise of 1 to 41 grey levels root mean square (first and last hundredth; the median is
     6.6), measured in 8 bits after all else on crops of 128 px out of photographs. curved: chance of a tone curve.
-    resized: of a sensor with other pixels than the picture's. calmed: of noise reduction in the camera. retouched: of
+    enlarged: of a picture enlarged first, for what a camera draws is soft where it is seen pixel
+    by pixel. resized: of a sensor with other pixels than the picture's. calmed: of noise reduction in the camera. retouched: of
     sharpening and smoothing. compressed: of `jpeg`, which the noisy picture goes through alone.
     misjudged: deviation of the logarithm of the level that is told, around that of the root mean square difference.
     """
@@ -52,6 +60,7 @@ class Camera:
     low: float = 2e-5
     high: float = 2e-2
     curved: float = 0.5
+    enlarged: float = 0.0
     resized: float = 0.4
     calmed: float = 0.0
     retouched: float = 0.3
@@ -61,11 +70,24 @@ class Camera:
 
     def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
         """Three channels, or one; of pictures without colour the result has none."""
-        colours = clean.expand(-1, 3, -1, -1).contiguous()
+        colours = self.softened(clean.expand(-1, 3, -1, -1).contiguous(), generator)
         pair = self.finished(*self.taken(colours, generator), generator)
         noisy, target = (as_grey_as(colours, one) for one in pair)
         noisy, target = (one[:, : clean.shape[1]] for one in (self.coded(noisy, generator), target))
         return Spoilt(noisy, self.told(noisy, target, generator), target)
+
+    def softened(self, clean: Batch, generator: Generator) -> Batch:
+        """Some of the pictures' middles, as large as the pictures; by the same factor where it is done."""
+        mine = uniform(generator, len(clean)) < self.enlarged
+        scale = float(SOFTEST ** uniform(generator, 1))
+        if not self.enlarged or not mine.any():
+            return clean
+        sides = [max(4, round(side / scale)) for side in clean.shape[2:]]
+        top, left = ((side - inner) // 2 for side, inner in zip(clean.shape[2:], sides, strict=True))
+        middles = clean[mine, :, top : top + sides[0], left : left + sides[1]]
+        softened = clean.clone()
+        softened[mine] = scaled(middles, list(clean.shape[2:]))
+        return softened
 
     def taken(self, clean: Batch, generator: Generator) -> tuple[Batch, Batch]:
         """With noise and without, at the sensor's own resolution where that is another one; it is so for all of the
@@ -240,13 +262,31 @@ def inverse_smoothstep(pixels: Tensor) -> Tensor:
 
 
 def calmed(noisy: Batch, target: Batch, generator: Generator) -> Batch:
-    """As cameras' own denoising leaves noise: hardly any of the finest, less of what is twice as coarse, the rest as it
-    was; shares are each picture's own. What such denoising takes of the picture itself is not drawn."""
-    noise = noisy - target
-    once = blurred(noise, 1)
-    twice = blurred(once, 2)
-    fine, middle = (uniform(generator, len(noise)).view(-1, 1, 1, 1) for _ in range(2))
-    return (target + 0.5 * fine * (noise - once) + (0.3 + 0.7 * middle) * (once - twice) + twice).clamp(0, 1)
+    """As cameras' own denoising leaves noise: of each octave a share between LEAST and MOST, each picture's own, and
+    beside detail more, which such denoising takes care not to smear. What it takes of the picture is not drawn."""
+    planes = to_ycc(target)
+    noise = to_ycc(noisy) - planes
+    least, most = (noise.new_tensor(of_planes)[..., None, None] for of_planes in (LEAST, MOST))
+    shares = least + (most - least) * uniform(generator, len(noise), *least.shape)
+    shares = torch.cat([shares, shares[:, 1:]], 1)
+    left = sum(shares[:, :, number] * octave for number, octave in enumerate(octaves(noise)))
+    careful = uniform(generator, len(noise), 1, 1, 1) * detailed(planes[:, :1])
+    return to_rgb(planes + torch.lerp(left, noise, careful)).clamp(0, 1)
+
+
+def octaves(planes: Batch) -> Iterator[Batch]:
+    """Parts that add up to the planes, from the finest detail to what is left without it."""
+    for step in (1, 2, 4):
+        coarser = blurred(planes, step)
+        yield planes - coarser
+        planes = coarser
+    yield planes
+
+
+def detailed(luma: Lightness) -> Lightness:
+    """How much detail there is about a pixel, from 0 to 1, at half where steps are as large as STEEP."""
+    steps = blurred((luma - blurred(luma, 2)).abs(), 1)
+    return steps / (steps + STEEP)
 
 
 def retouched(pixels: Batch, sharpening: Tensor, smoothing: Tensor) -> Batch:

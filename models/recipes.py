@@ -199,11 +199,11 @@ PHOTO = Recipe(
     Mixture(
         (
             Gaussian(0, 100, power=1.5),
-            Camera(),
-            Camera(high=1e-2, calmed=1.0),
+            Camera(enlarged=0.3, misjudged=0.35),
+            Camera(enlarged=0.5, calmed=1.0, retouched=0.6, misjudged=0.35),
             Nothing(),
         ),
-        (10, 9, 10, 3),
+        (8, 9, 12, 3),
     ),
     Restoration("l1", balance=0.5),
     crop=128,

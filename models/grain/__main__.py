@@ -23,7 +23,7 @@ from models.grain.statistics import statistics
 from models.jpeg import Jpeg
 from models.types import GREY_LEVELS, Batch, Picture8
 
-COUNT, CHECKED, SEED = 8_000, 800, 0
+COUNT, CHECKED, SEED = 12_000, 1_000, 0
 SIDES = (128, 384)
 """Of the pictures learned from, in pixels."""
 DRAWN, RESIZED, GREY, COMPRESSED = 0.12, 0.6, 0.1, 0.6
@@ -45,10 +45,10 @@ class Kind(NamedTuple):
 
 KINDS = {
     "a camera's noise": Kind(0.25, Camera(compressed=0.0)),
-    "a camera's, calmed in it": Kind(0.35, Camera(high=1e-2, calmed=1.0, compressed=0.0)),
+    "a camera's, calmed in it": Kind(0.40, Camera(calmed=1.0, retouched=0.6, compressed=0.0)),
     "white noise up to 8": Kind(0.05, Gaussian(0, 8)),
-    "none": Kind(0.25, Nothing()),
-    "none, developed by a camera": Kind(0.10, Camera(compressed=0.0), noisy=False),
+    "none": Kind(0.22, Nothing()),
+    "none, developed by a camera": Kind(0.08, Camera(compressed=0.0), noisy=False),
 }
 
 

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from models.camera import (
     inverse_smoothstep,
     matrices,
     noise_levels,
+    octaves,
     processed,
     retouched,
     scaled,
@@ -236,18 +238,59 @@ def test_retouching_changes_detail_by_what_is_asked():
     assert (sharp[1:] < 0.5 * before[1:]).all()
 
 
+def noise_of(camera: Camera, clean: Tensor, seed: int = 3) -> Tensor:
+    """What is to be removed, `b 3 h w`."""
+    spoilt = camera(clean, seeded(seed))
+    return spoilt.pixels - spoilt.target(clean)
+
+
+LOUD = replace(SENSOR, low=1e-2, high=1e-2)
+CALMED = replace(LOUD, calmed=1.0)
+
+
 def test_noise_that_was_calmed_is_fainter_and_coarser_and_the_rest_as_it_was():
-    raw, calm = (replace(SENSOR, low=1e-2, high=1e-2, calmed=share) for share in (0.0, 1.0))
-    before, after = (one(flat(0.4, 16), seeded(3)) for one in (raw, calm))
     clean = flat(0.4, 16)
-    assert torch.equal(before.target(clean), after.target(clean))
-    noises = [spoilt.pixels - spoilt.target(clean) for spoilt in (before, after)]
-    assert 0.2 * rms(noises[0]).mean() < rms(noises[1]).mean() < 0.9 * rms(noises[0]).mean()
-    assert (beside(noises[1]) > beside(noises[0]) + 0.1).all()
-    assert (rms(finest(noises[1])) < 0.7 * rms(finest(noises[0]))).all()
-    few = replace(calm, calmed=0.5)(flat(0.4, 16), seeded(3)).pixels - before.target(clean)
-    changed = (rms(few) < 0.95 * rms(noises[0])).sum()
+    before, after = noise_of(LOUD, clean), noise_of(CALMED, clean)
+    assert torch.equal(LOUD(clean, seeded(3)).target(clean), CALMED(clean, seeded(3)).target(clean))
+    assert 0.2 * rms(before).mean() < rms(after).mean() < 0.9 * rms(before).mean()
+    assert (beside(after) > beside(before) + 0.1).all()
+    assert (rms(finest(after)) < 0.75 * rms(finest(before))).all()
+
+
+def test_calming_takes_more_of_the_colours():
+    clean = flat(0.4, 16)
+    before, after = (to_ycc(noise_of(camera, clean)).std((0, 2, 3)) for camera in (LOUD, CALMED))
+    assert (after[1:] / before[1:] < 0.9 * after[0] / before[0]).all()
+
+
+def test_some_are_calmed():
+    clean = flat(0.4, 16)
+    changed = (rms(noise_of(replace(CALMED, calmed=0.5), clean)) < 0.95 * rms(noise_of(LOUD, clean))).sum()
     assert 3 < changed < 13
+
+
+def test_more_noise_stays_beside_detail():
+    clean = flat(0.4, 16)
+    clean[..., 32:] += 0.1 * (torch.arange(32) % 4 < 2) - 0.05
+    before, after = noise_of(LOUD, clean), noise_of(CALMED, clean)
+    plain, detailed = ((after[half].std() / before[half].std()) for half in (np.s_[..., :24], np.s_[..., 40:]))
+    assert detailed > 1.1 * plain
+
+
+def test_octaves_add_up():
+    planes = torch.rand(2, 3, 40, 30, generator=seeded())
+    parts = list(octaves(planes))
+    assert torch.allclose(sum(parts, torch.zeros(())), planes, atol=1e-5)
+    assert [round(float(finest(part).std()), 1) for part in parts[1:]] == [0.0] * 3
+
+
+def test_some_pictures_are_brought_nearer():
+    clean = torch.rand(40, 3, 32, 32, generator=seeded())
+    nearer = replace(NOISELESS, enlarged=0.5).softened(clean, seeded(2))
+    changed = [not torch.equal(one, other) for one, other in zip(nearer, clean, strict=True)]
+    assert 10 < sum(changed) < 30
+    assert nearer[changed].diff(dim=3).abs().mean() < 0.7 * clean[changed].diff(dim=3).abs().mean()
+    assert NOISELESS.softened(clean, seeded()) is clean
 
 
 def test_what_fits_is_not_scaled():
