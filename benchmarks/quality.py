@@ -25,7 +25,7 @@ from models.camera import Camera
 from models.catalog import SHIPPED, Catalog
 from models.corruptions import Gaussian
 from models.data import as_floats
-from models.evaluation import as_markdown, floats_of, to_pixels
+from models.evaluation import as_markdown, floats_of, photographed, to_pixels
 from models.inference import Session
 from models.scores import psnr
 from models.types import Pixels
@@ -110,11 +110,9 @@ def noised(picture: Pixels, level: float, seed: int) -> Pair:
     return Pair(to_pixels(spoilt.pixels)[0], picture)
 
 
-def photographed(picture: Pixels, seed: int) -> Pair:
+def taken(picture: Pixels, seed: int) -> Pair:
     """A camera's noise, and what that camera would have shown without it."""
-    clean = floats_of(picture)
-    spoilt = Camera()(clean, Generator().manual_seed(seed))
-    return Pair(to_pixels(spoilt.pixels)[0], to_pixels(spoilt.target(clean))[0])
+    return Pair(*photographed(torch.from_numpy(picture).permute(2, 0, 1), Camera(), seed))
 
 
 def blind(pairs: list[Pair], filters: dict[str, Filter]) -> list[dict[str, float | str]]:
@@ -200,7 +198,7 @@ def main() -> None:
     pictures = pictures_in(told.data, told.limit)
     tables = {
         "White noise": lambda: white(pictures, filters, (15.0, 25.0, 50.0)),
-        "A camera's noise, made": lambda: blind([photographed(p, seed) for seed, p in enumerate(pictures)], filters),
+        "A camera's noise, made": lambda: blind([taken(p, seed) for seed, p in enumerate(pictures)], filters),
         "Harm": lambda: harm(pictures, model),
     }
     if told.real:

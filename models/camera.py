@@ -51,9 +51,9 @@ class Camera:
     low, high: bounds of the shot noise, its variance at white on the sensor, drawn log-uniformly; the read noise
     follows. These bounds make noise of 1 to 41 grey levels root mean square (first and last hundredth; the median is
     6.6), measured in 8 bits after all else on crops of 128 px out of photographs. curved: chance of a tone curve.
-    enlarged: of a picture enlarged first, for what a camera draws is soft where it is seen pixel
-    by pixel. resized: of a sensor with other pixels than the picture's. calmed: of noise reduction in the camera. retouched: of
-    sharpening and smoothing. compressed: of `jpeg`, which the noisy picture goes through alone.
+    enlarged: of a picture enlarged first, for what a camera draws is soft where it is seen pixel by pixel. resized: of
+    a sensor with other pixels than the picture's. calmed: of noise reduction in the camera. retouched: of sharpening
+    and smoothing. compressed: of `jpeg`, which the noisy picture goes through alone.
     misjudged: deviation of the logarithm of the level that is told, around that of the root mean square difference.
     """
 
@@ -269,7 +269,7 @@ def calmed(noisy: Batch, target: Batch, generator: Generator) -> Batch:
     least, most = (noise.new_tensor(of_planes)[..., None, None] for of_planes in (LEAST, MOST))
     shares = least + (most - least) * uniform(generator, len(noise), *least.shape)
     shares = torch.cat([shares, shares[:, 1:]], 1)
-    left = sum(shares[:, :, number] * octave for number, octave in enumerate(octaves(noise)))
+    left = torch.stack([shares[:, :, number] * octave for number, octave in enumerate(octaves(noise))]).sum(0)
     careful = uniform(generator, len(noise), 1, 1, 1) * detailed(planes[:, :1])
     return to_rgb(planes + torch.lerp(left, noise, careful)).clamp(0, 1)
 

@@ -1,9 +1,9 @@
 """What a checkpoint is worth: measured on pictures, written into `metrics.json`, the model card and a contact sheet.
 
-Restorers told the level: PSNR and SSIM by noise level, the level told and estimated. Other restorers: mean squared
-error and PSNR by corruption. Variational autoencoders: the evidence lower bound in its parts, the likelihood, and how
-like real pictures those drawn are. Other autoencoders: the error of what is rebuilt, of whole codes and of codes with
-gaps. Colorizers: the error of chroma. All pictures in 8 bits, as a user gets them.
+Restorers told the level: PSNR and SSIM by noise level, the level told and estimated, and PSNR of a camera's noise.
+Other restorers: mean squared error and PSNR by corruption. Variational autoencoders: the evidence lower bound in its
+parts, the likelihood, and how like real pictures those drawn are. Other autoencoders: the error of what is rebuilt, of
+whole codes and of codes with gaps. Colorizers: the error of chroma. All pictures in 8 bits, as a user gets them.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from models.evaluation.cards import as_markdown, card, keep, shown
 from models.evaluation.codes import by_code
 from models.evaluation.colours import by_chroma
 from models.evaluation.drawing import as_sampler
-from models.evaluation.pixels import floats_of, spoilt_pixels, to_pixels, transparent
+from models.evaluation.pixels import floats_of, photographed, spoilt_pixels, to_pixels, transparent
 from models.evaluation.protocol import Protocol, Report, Trial
 from models.evaluation.restoring import by_corruption, by_level, measured_halo, seam
 from models.inference import Session
@@ -26,6 +26,7 @@ __all__ = [
     "evaluate",
     "floats_of",
     "measured_halo",
+    "photographed",
     "seam",
     "shown",
     "spoilt_pixels",

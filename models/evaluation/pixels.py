@@ -35,6 +35,13 @@ def spoilt_pixels(picture: Picture8, corruption: Corruption, seed: int) -> Pixel
     return to_pixels(spoilt)[0]
 
 
+def photographed(picture: Picture8, camera: Corruption, seed: int) -> tuple[Pixels, Pixels]:
+    """One picture as a camera took it and as it would have been without noise, `h w c` uint8 each."""
+    clean = as_floats(picture[None])
+    taken = camera(clean, Generator().manual_seed(seed))
+    return to_pixels(taken.pixels)[0], to_pixels(taken.target(clean))[0]
+
+
 def batched(pictures: Tensor, change: Callable[[Tensor, int], Tensor]) -> Tensor:
     """`change(part, where it starts)` over parts of CHUNK pictures."""
     return torch.cat([change(pictures[at : at + CHUNK], at) for at in chunks(pictures)])

@@ -9,6 +9,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from tqdm import tqdm
 
 from models import denoisers, inference
+from models.camera import Camera
 from models.checkpoints import Model
 from models.corruptions import Corruption, Dropout, Gaussian, Nothing, SaltPepper
 from models.data import as_floats
@@ -20,6 +21,7 @@ from models.evaluation.pixels import (
     decibels,
     floats_of,
     floats_of_many,
+    photographed,
     spoilt_pixels,
     to_pixels,
     whole,
@@ -46,6 +48,15 @@ SPOILT: dict[str, Corruption] = {
 """What a restorer that is told nothing is measured on; it was trained on pixels dropped and on Gaussian noise alone."""
 
 
+CAMERAS: dict[str, Corruption] = {
+    "a camera's": Camera(),
+    "a camera's, calmed in it": Camera(calmed=1.0, retouched=0.6),
+}
+"""What one that is told the level is measured on with nothing told."""
+MOST = 100.0
+"""Decibels: no more are told of a picture, as of equal ones they would be infinite."""
+
+
 def by_level(model: Model, session: Session, trial: Trial) -> Report:
     """PSNR and SSIM at each level of Gaussian noise, clipped and rounded to 8 bits; noise of picture i from seed i."""
     tiling = inference.tiling_for(session.needs, trial.tile)
@@ -70,7 +81,25 @@ def by_level(model: Model, session: Session, trial: Trial) -> Report:
         row: Row = {"sigma": sigma}
         table.append(row | {name: float(np.mean(values)) for name, values in scores.items()})
     figures = {"seconds_per_megapixel": seconds / megapixels, "threads": torch.get_num_threads()}
-    return Report(table, figures | {"device": str(session.device)}, contact(shown))
+    more = {"Noise as cameras make it (made), nothing told": untold(session, trial.pictures, tiling)}
+    return Report(table, figures | {"device": str(session.device)}, contact(shown), more)
+
+
+def untold(session: Session, pictures: list[Picture8], tiling: Tiling) -> list[Row]:
+    """PSNR of each kind of a camera's noise before and after, the level found; how many pictures come back worse, and
+    by how much at most. Noise of picture i from seed i."""
+    table: list[Row] = []
+    for name, camera in CAMERAS.items():
+        scores = []
+        for number, picture in enumerate(tqdm(pictures, desc=name, leave=False)):
+            noisy, clean = photographed(picture, camera, number)
+            answer = inference.restored(session, noisy, denoisers.found(noisy).level, tiling)
+            scores.append([min(MOST, float(psnr(floats_of(one), floats_of(clean)))) for one in (noisy, answer)])
+        before, after = np.array(scores).T
+        row: Row = {"noise": name, "PSNR before": float(before.mean()), "PSNR after": float(after.mean())}
+        lost = float((before - after).max().clip(min=0))
+        table.append(row | {"pictures worse": int((after < before).sum()), "most lost, dB": lost})
+    return table
 
 
 def compare(clean: Picture8, restored: dict[str, Pixels]) -> dict[str, float]:

@@ -1,12 +1,14 @@
 from pathlib import Path
 from shutil import copytree
 
+import numpy as np
 import pytest
 import torch
 from conftest import SAMPLES, scene
 from PIL import Image
 
 from models import checkpoints, data, evaluation, inference, training
+from models.camera import Camera
 from models.catalog import SHIPPED, Catalog
 from models.colour import chroma
 from models.evaluation import cards
@@ -116,9 +118,39 @@ def test_a_network_that_does_nothing_scores_what_the_noise_scores(shelf: Path, p
     model = checkpoints.load(folder)
     weights = {name: 0 * tensor for name, tensor in model.network.state_dict().items()}
     checkpoints.save(folder, model.description, weights)
-    for row in evaluation.evaluate(folder, photographs, device="cpu").table:
+    report = evaluation.evaluate(folder, photographs, device="cpu")
+    for row in report.table:
         assert row["told PSNR"] == pytest.approx(row["noisy PSNR"], abs=0.01)
         assert row["told SSIM"] == pytest.approx(row["noisy SSIM"], abs=0.001)
+    (cameras,) = report.more.values()
+    for row in cameras:
+        assert row["PSNR after"] == pytest.approx(row["PSNR before"], abs=0.01)
+        assert row["most lost, dB"] < 0.05
+
+
+def test_what_is_made_of_a_cameras_noise_is_told_and_how_often_it_is_worse(
+    shelf: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def whitened(session: Session, pixels: np.ndarray, *_: object) -> np.ndarray:
+        return np.full_like(pixels, 255)
+
+    monkeypatch.setattr("models.evaluation.restoring.inference.restored", whitened)
+    folder = copytree(shelf / "tiny-photo", tmp_path / "tiny-photo")
+    (cameras,) = evaluation.evaluate(folder, photographs, device="cpu").more.values()
+    count = len(data.measured_part(photographs))
+    for row in cameras:
+        assert row["pictures worse"] == count
+        assert row["most lost, dB"] >= float(row["PSNR before"]) - float(row["PSNR after"]) > 5
+    assert "calmed in it" in (folder / "README.md").read_text()
+
+
+def test_a_picture_is_photographed_with_its_noise_and_without(photographs: Path):
+    picture = data.load(photographs).train[0]
+    noisy, clean = evaluation.photographed(picture, Camera(low=1e-2), 3)
+    assert noisy.shape == clean.shape == (*picture.shape[1:], 3)
+    again = evaluation.photographed(picture, Camera(low=1e-12, high=1e-12, compressed=0.0), 3)
+    assert np.abs(again[0].astype(int) - again[1]).max() <= 1
+    assert np.abs(noisy.astype(int) - clean).mean() > 3
 
 
 def test_the_halo_that_is_enough_is_found(shelf: Path, photographs: Path):
