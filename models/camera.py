@@ -78,9 +78,11 @@ class Camera:
 
     def softened(self, clean: Batch, generator: Generator) -> Batch:
         """Some of the pictures' middles, as large as the pictures; by the same factor where it is done."""
+        if not self.enlarged:
+            return clean
         mine = uniform(generator, len(clean)) < self.enlarged
         scale = float(SOFTEST ** uniform(generator, 1))
-        if not self.enlarged or not mine.any():
+        if not mine.any():
             return clean
         sides = [max(4, round(side / scale)) for side in clean.shape[2:]]
         top, left = ((side - inner) // 2 for side, inner in zip(clean.shape[2:], sides, strict=True))
