@@ -94,7 +94,9 @@ def test_every_path_but_health_and_the_pages_files_needs_a_key():
 
 
 def test_without_keys_anybody_may_ask():
-    problem(guarded().get("/models"), 503, "shutting-down")
+    answer = guarded().get("/models")
+    problem(answer, 503, "shutting-down")
+    assert "www-authenticate" not in answer.headers
 
 
 @pytest.mark.parametrize("api_keys", ["", KEY])

@@ -103,14 +103,16 @@ def test_sixteen_bits_are_encoded_as_eight_are(client: TestClient):
 
 @pytest.mark.parametrize("path", ["/encode", "/reconstruct"])
 def test_a_picture_that_is_too_long_to_be_fitted_is_refused(client: TestClient, path: str):
-    problem(post(client, path, encoded(np.zeros((1, 900), np.uint8))), 422, "cannot-fit")
+    told = problem(post(client, path, encoded(np.zeros((1, 900), np.uint8))), 422, "cannot-fit")
+    assert f"900x1 pixels can't be fitted into {WIDTH}x{HEIGHT}" in told["detail"]
 
 
 @pytest.mark.parametrize("path", ["/encode", "/reconstruct"])
 def test_bad_pictures_are_told_as_everywhere(client: TestClient, path: str):
     problem(post(client, path, b""), 422, "empty-upload")
     problem(post(client, path, b"no picture"), 415, "unsupported-format")
-    problem(post(client, path, encoded(np.zeros((500, 500), np.uint8))), 413, "image-too-large")
+    told = problem(post(client, path, encoded(np.zeros((500, 500), np.uint8))), 413, "image-too-large")
+    assert (told["width"], told["height"]) == (500, 500)
 
 
 def test_one_code_is_one_picture_and_several_are_a_grid(client: TestClient):
@@ -172,6 +174,7 @@ def test_of_many_wrong_numbers_the_first_is_told(client: TestClient):
 @pytest.mark.parametrize("body", [b"", b"{", b'{"code": [1,}', b"\xff\xfe", FITTING, b"[" * 100_000])
 def test_what_is_no_json_is_told_so(client: TestClient, body: bytes):
     problem(client.post("/decode", content=body), 400, "broken-json")
+    assert decode(client, code=CODE).status_code == 200, "and the next is served"
 
 
 def test_json_is_bounded_more_tightly_than_pictures(client: TestClient, monkeypatch: pytest.MonkeyPatch):
