@@ -27,7 +27,7 @@ from models.corruptions import Gaussian
 from models.data import as_floats
 from models.evaluation import as_markdown, floats_of, photographed, to_pixels
 from models.inference import Session
-from models.scores import psnr
+from models.scores import losses, psnr
 from models.types import Pixels
 from service.settings import cores_given
 
@@ -122,8 +122,8 @@ def blind(pairs: list[Pair], filters: dict[str, Filter]) -> list[dict[str, float
     for name, run in filters.items():
         answers = [unaided(run, pair.noisy) for pair in tqdm(pairs, desc=name, leave=False)]
         after = np.array([decibels(answer, pair.clean) for answer, pair in zip(answers, pairs, strict=True)])
-        lost = max(0.0, float((before - after).max()))
-        rows.append({"filter": name, "PSNR": after.mean(), "worse": int((after < before).sum()), "most lost, dB": lost})
+        worse, lost = losses(before, after)
+        rows.append({"filter": name, "PSNR": after.mean(), "worse": worse, "most lost, dB": lost})
     return rows
 
 

@@ -1,11 +1,11 @@
 """The shelf of checkpoints: every folder on it that holds one, listed by name@version."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from models import checkpoints
 from models.checkpoints import CheckpointError, Description
+from models.spelling import guess
 
 SHIPPED = Path(__file__).parent / "weights"
 """The checkpoints that come with the program."""
@@ -15,11 +15,13 @@ class UnknownModel(LookupError):
     """No such model on the shelf; `known` lists what there is."""
 
     def __init__(self, name: str, known: list[str]):
-        names = [title.partition("@")[0] for title in known]
-        near = get_close_matches(name.partition("@")[0], names, 1)
-        meant = f"did you mean {near[0]}? There" if near else "there"
-        super().__init__(f"no model is called {name!r}; {meant} are: {', '.join(known) or 'none'}")
-        self.known = known
+        super().__init__(name, known)
+        self.name, self.known = name, known
+
+    def __str__(self) -> str:  # only now, as who looks whether a model is there asks for no words
+        guessed = guess(self.name.partition("@")[0], [title.partition("@")[0] for title in self.known])
+        there = f"{guessed} There" if guessed else "; there"
+        return f"no model is called {self.name!r}{there} are: {', '.join(self.known) or 'none'}"
 
 
 @dataclass(frozen=True)

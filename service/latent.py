@@ -178,14 +178,14 @@ async def decoded(job: Job, loaded: Loaded, codes: np.ndarray, timing: Timing) -
     kind, cost = whole(loaded, "decode")
     alone = len(codes) % DECODE_BATCH
     full = codes[: len(codes) - alone].reshape(-1, DECODE_BATCH, codes.shape[1])
-    parts = []
-    async for done in job.answers(replace(kind, shape=full.shape[1:]), DECODE_BATCH * cost, full):
-        parts.append(done.result)
-        timing.ran(done)
-    async for done in job.answers(kind, cost, codes[len(codes) - alone :]):
-        parts.append(done.result[None])
-        timing.ran(done)
-    return np.concatenate(parts)
+    batches = job.answers(replace(kind, shape=full.shape[1:]), DECODE_BATCH * cost, full)
+    singles = job.answers(kind, cost, codes[len(codes) - alone :])
+    pictures = []
+    for answers in (batches, singles):
+        async for done in answers:
+            pictures.append(done.result.reshape(-1, *done.result.shape[-3:]))
+            timing.ran(done)
+    return np.concatenate(pictures)
 
 
 async def opened(

@@ -4,8 +4,9 @@ import argparse
 import inspect
 import textwrap
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from typing import Any, NoReturn
+
+from models.spelling import guess
 
 Verb = Callable[[argparse.Namespace], int]
 
@@ -50,12 +51,6 @@ class Parser(argparse.ArgumentParser):
         if flag == "--shelf":
             self.error("--shelf stands before the verb: denoir --shelf FOLDER VERB")
         self.error(f"there is no place for {' '.join(left)}{guess(flag, list(self._option_string_actions))}")
-
-
-def guess(word: str, known: list[str]) -> str:
-    """The known word that is most like it, as a question; nothing where none is."""
-    near = get_close_matches(word, known, 1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def add_verb(

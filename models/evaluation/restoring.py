@@ -29,7 +29,7 @@ from models.evaluation.pixels import (
 from models.evaluation.protocol import Report, Row, Trial
 from models.inference import Session
 from models.restore import Tiling
-from models.scores import mean_squared_error, psnr
+from models.scores import losses, mean_squared_error, psnr
 from models.types import Picture8, Pixels
 
 LEVELS = (5.0, 15.0, 25.0, 50.0, 75.0)
@@ -97,8 +97,8 @@ def untold(session: Session, pictures: list[Picture8], tiling: Tiling) -> list[R
             scores.append([min(MOST, float(psnr(floats_of(one), floats_of(clean)))) for one in (noisy, answer)])
         before, after = np.array(scores).T
         row: Row = {"noise": name, "PSNR before": float(before.mean()), "PSNR after": float(after.mean())}
-        lost = float((before - after).max().clip(min=0))
-        table.append(row | {"pictures worse": int((after < before).sum()), "most lost, dB": lost})
+        worse, lost = losses(before, after)
+        table.append(row | {"pictures worse": worse, "most lost, dB": lost})
     return table
 
 
