@@ -40,4 +40,4 @@ def suited(catalog: Catalog, there: Noise) -> Entry:
     except UnknownModel:
         return catalog.find(WHITE)
     # One's own by that name may be for anything.
-    return camera if not there.white and camera.description.recipe == "photo" else catalog.find(WHITE)
+    return camera if not there.white and camera.description.recipe in (WHITE, CAMERA) else catalog.find(WHITE)

@@ -30,7 +30,7 @@ def total(parts: Parts) -> Tensor:
 
 @dataclass(frozen=True)
 class Restoration:
-    """Distance of the restored picture to the clean one, averaged over values: `l1`, `l2` or `charbonnier`.
+    """Distance of the restored picture to the clean one: `l1`, `l2`, `charbonnier` or `decibels`.
 
     `balance` times the mean distance of each channel's mean comes to it: what is least in error value by value may
     still be off as a whole, where noise was clipped and the middle of what is likely is not its mean.
@@ -52,7 +52,24 @@ def charbonnier(a: Batch, b: Batch, epsilon: float = 1e-3) -> Tensor:
     return torch.sqrt((a - b) ** 2 + epsilon**2).mean()
 
 
+USUAL_ERROR = 0.01
+"""A root mean square at which `decibels` is as steep as the root mean square itself, so that rates suit both."""
+FAINTEST_ERROR = 0.003
+"""A root mean square, three quarters of a grey level: what is below it, rounding hides."""
+
+
+def decibels(a: Batch, b: Batch) -> Tensor:
+    """The logarithm of each picture's mean squared error, which is its PSNR but for sign and scale.
+
+    So a picture with little noise counts for as much as one with much (Chen et al. 2022, "Simple Baselines for Image
+    Restoration"), and as for any squared error what is best is the mean of what is likely, which L1 misses.
+    """
+    squares = (a - b).square().mean((1, 2, 3))
+    return USUAL_ERROR / 2 * torch.log(squares + FAINTEST_ERROR**2).mean()
+
+
 DISTANCES: dict[str, Callable[[Batch, Batch], Tensor]] = {
+    "decibels": decibels,
     "l1": F.l1_loss,
     "l2": F.mse_loss,
     "charbonnier": charbonnier,

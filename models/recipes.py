@@ -148,7 +148,8 @@ def built(architecture: str, config: Any) -> nn.Module:
 @dataclass(frozen=True)
 class Schedule:
     """How long and how fast: steps of `batch` pictures or crops, learning rate warmed up over `warm_up` steps and then
-    lowered to nothing along a cosine, AdamW's weight decay, and the decay of the averaged weights."""
+    lowered to nothing along a cosine, AdamW's weight decay, and the decay of the averaged weights. Every `recycle`
+    steps, until half of the run is done, units that have fallen silent are given new weights; 0 leaves them so."""
 
     steps: int = 20_000
     batch: int = 128
@@ -157,6 +158,7 @@ class Schedule:
     weight_decay: float = 1e-4
     averaging: float = 0.999
     clip: float = 1.0
+    recycle: int = 0
 
 
 @dataclass(frozen=True)
@@ -196,20 +198,22 @@ DRAWN = ("sample", *REBUILT, "interpolate", "traverse")
 PHOTO = Recipe(
     "unet",
     ("denoise",),
-    Mixture(
-        (
-            Gaussian(0, 100, power=1.5),
-            Camera(enlarged=0.3, misjudged=0.35),
-            Camera(enlarged=0.5, calmed=1.0, retouched=0.6, misjudged=0.35),
-            Nothing(),
-        ),
-        (8, 9, 12, 3),
-    ),
-    Restoration("l1", balance=0.5),
+    Gaussian(0, 100, power=1.5),
+    Restoration("decibels"),
     crop=128,
     grey=0.1,
-    schedule=Schedule(steps=100_000, batch=8, warm_up=300, weight_decay=0.0),
+    schedule=Schedule(steps=100_000, batch=8, warm_up=300, weight_decay=0.0, recycle=500),
 )
+CAMERAS = Mixture(
+    (
+        Gaussian(0, 100, power=1.5),
+        Camera(enlarged=0.3, misjudged=0.35),
+        Camera(enlarged=0.5, calmed=1.0, retouched=0.6, misjudged=0.35),
+        Nothing(),
+    ),
+    (8, 9, 12, 3),
+)
+"""White noise, a camera's, a camera's that calms it, and none."""
 DENOISE = Recipe(
     "autoencoder",
     ("denoise",),
@@ -250,6 +254,7 @@ grey, as those of black and white would keep the specks of the draw."""
 
 RECIPES: dict[str, Recipe] = {
     "photo": PHOTO,
+    "photo-real": replace(PHOTO, corruption=CAMERAS),
     "denoise": DENOISE,
     "dropout": DROPOUT,
     "sparse": SPARSE,

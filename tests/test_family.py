@@ -29,7 +29,7 @@ def trained(recipe: str, mode: str, folder: Path, shelf: Path) -> None:
     size = "8" if RECIPES[recipe].crop else f"{WIDTH}x{HEIGHT}"
     asked = ["train", recipe, "--data", folder, "--name", f"{recipe}-{mode.lower()}", "--steps", 2, "--batch", 2]
     asked += ["--size", size, "--set", "widths=[4, 8]", "--compile", "off", "--quiet"]
-    asked += ["--set", "blocks=1"] if recipe == "photo" else []
+    asked += ["--set", "blocks=1"] if recipe.startswith("photo") else []
     assert main(["--shelf", str(shelf), *map(str, asked)]) == 0
 
 

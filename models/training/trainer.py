@@ -19,20 +19,25 @@ from models.inference import chosen_device, has_bfloat16
 from models.objectives import Elbo, Objective, Parts, at_step, total
 from models.posterior import Posterior, active, joined, told_by_each
 from models.recipes import RECIPES, aimed, asks_of, configured
+from models.training import recycling
 from models.training.plan import Plan, agreed, begun, check_crops, identity, settings_for, view_of
 from models.training.state import STATE, differences, laid_out_as, read_state, under, write_state
 
+HEARD = 4
+"""Batches in which a unit must not answer once to be taken for silent."""
 CODES = 20_000
 """A mixture is fitted to the codes of so many pictures at most."""
 
 
 @dataclass
 class Progress:
-    """How far a run has come; `seconds` are those spent training, over all its sittings."""
+    """How far a run has come; `seconds` are those spent training, over all its sittings. So many steps were `skipped`,
+    and so many units `recycled`."""
 
     step: int = 0
     seconds: float = 0.0
     skipped: int = 0
+    recycled: int = 0
 
 
 class Trainer:
@@ -77,7 +82,8 @@ class Trainer:
         self.set_rate()
         self.network.train()
         before = [buffer.clone() for buffer in self.network.buffers()]
-        torch.manual_seed(self.number)  # what Dropout draws from
+        torch.manual_seed(self.number)  # what Dropout draws from, and new units' weights
+        self.recycle()
         parts = self.parts(*self.drawn())
         self.optimiser.zero_grad()
         total(parts).backward()
@@ -92,14 +98,28 @@ class Trainer:
         self.progress.seconds += time.monotonic() - began
         return parts
 
+    def recycle(self) -> None:
+        """Now and then, until half of the run is done: new weights for units that have fallen silent."""
+        every = self.plan.schedule.recycle
+        if not every or self.progress.step % every or self.fraction >= 0.5:
+            return
+
+        def ask() -> None:
+            for batch in range(HEARD):
+                clean, spoiler = self.drawn(batch + 1)
+                self.lost(self.objective, self.network, clean, self.recipe.corruption(clean, spoiler), spoiler)
+
+        self.progress.recycled += recycling.recycle(self.network, self.averaged.module, self.optimiser, ask)
+
     def restore(self, before: list[Tensor]) -> None:
         """Puts buffers back to what they were before a step that was skipped: running means know no way back."""
         for buffer, value in zip(self.network.buffers(), before, strict=True):
             buffer.copy_(value)
 
-    def drawn(self) -> tuple[Tensor, Generator]:
-        """This step's clean batch, and the generator that spoils it; both told by (seed, step) alone."""
-        number = self.number
+    def drawn(self, other: int = 0) -> tuple[Tensor, Generator]:
+        """This step's clean batch, and the generator that spoils it; both told by (seed, step) alone, and by `other`
+        where it is not the one to learn from."""
+        number = self.number + other * 2**40
         clean = self.view.draw(self.plan.schedule.batch, Generator().manual_seed(number))
         # Another seed than the batch's: from equal ones, which picture it is would tell how it is spoilt.
         spoiler = Generator(self.device).manual_seed(number + 2**31)
@@ -204,6 +224,7 @@ class Trainer:
             "seed": plan.seed,
             "device": self.device.type,
             "skipped_steps": self.progress.skipped,
+            "recycled_units": self.progress.recycled,
             "corruption": str(self.recipe.corruption),
             "objective": str(self.objective),
             "started_from": plan.start_from.name if plan.start_from else None,

@@ -24,7 +24,7 @@ SMALL = UNetConfig(widths=(4, 8), blocks=1)
     ],
 )
 def test_white_noise_that_is_found_asks_for_its_own_denoiser(names: tuple, found: Noise, wanted: str, tmp_path: Path):
-    catalog = Catalog.of(stocked(tmp_path, dict.fromkeys(names, ("photo", SMALL))))
+    catalog = Catalog.of(stocked(tmp_path, {name: (name, SMALL) for name in names}))
     assert denoisers.suited(catalog, found).description.name == wanted
 
 

@@ -76,6 +76,16 @@ def test_distances_are_least_where_pictures_agree(name: str):
     assert DISTANCES[name](a, a) < DISTANCES[name](a, b)
 
 
+def test_decibels_weigh_pictures_by_their_ratio_and_not_by_their_size():
+    clean = torch.full((2, 1, 4, 4), 0.5)
+    faint, loud = torch.tensor([0.02, 0.2]).view(2, 1, 1, 1), torch.tensor([0.01, 0.1]).view(2, 1, 1, 1)
+    halved = DISTANCES["decibels"](clean, clean + faint) - DISTANCES["decibels"](clean, clean + loud)
+    assert float(halved) == pytest.approx(0.01 * math.log(2), rel=0.05)
+    slope = torch.tensor([0.02, 0.2], requires_grad=True)
+    DISTANCES["decibels"](clean, clean + slope.view(2, 1, 1, 1)).backward()
+    assert float(slope.grad[0] / slope.grad[1]) == pytest.approx(10, rel=0.05)
+
+
 def test_a_sparse_code_costs_its_mean_size_at_the_price():
     rebuilt = Rebuilt(torch.tensor([[0.0, 3.0], [1.0, 0.0]]), torch.zeros(2, 1, 4, 4), torch.tensor(0.1))
     clean = torch.full((2, 1, 4, 4), 0.5)

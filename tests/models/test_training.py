@@ -18,7 +18,7 @@ from models.training import trainer as steps
 
 
 def plan(recipe: str, photographs: Path, tmp_path: Path, **values: Any) -> Plan:
-    config = {"widths": [4, 8]} | ({"blocks": 1} if recipe == "photo" else {})
+    config = {"widths": [4, 8]} | ({"blocks": 1} if recipe.startswith("photo") else {})
     settings = {"steps": 6, "batch": 2, "size": 16, "config": config, "compile": "off", "quiet": True}
     settings |= {"data": photographs, "name": "mine", "state": tmp_path / "state"}
     return training.plan_for(recipe, **(settings | values))
@@ -87,6 +87,22 @@ def test_training_makes_the_loss_smaller(photographs: Path, tmp_path: Path):
     trainer = Trainer(plan("denoise", photographs, tmp_path, steps=60, batch=8, rate=3e-3), data.load(photographs))
     losses = [float(trainer.step()["distortion"].detach()) for _ in range(60)]
     assert sum(losses[-10:]) < 0.95 * sum(losses[:10])
+
+
+def test_units_that_fell_silent_are_given_new_weights_until_half_of_the_run_is_done(photographs: Path, tmp_path: Path):
+    training.train(plan("photo", photographs, tmp_path), tmp_path / "mine")
+    model = checkpoints.load(tmp_path / "mine")
+    weights = model.network.state_dict()
+    weights["middle.0.first.bias"][:5] = -100.0
+    checkpoints.save(tmp_path / "silent", model.description, weights)
+    start = plan("photo", photographs, tmp_path, start_from=tmp_path / "silent", state=tmp_path / "second")
+    trainer = Trainer(start, data.load(photographs))
+    trainer.progress.step = 3
+    trainer.recycle()
+    trainer.plan = replace(start, schedule=replace(start.schedule, recycle=1))
+    trainer.recycle()
+    assert trainer.progress.recycled == 0
+    assert training.train(start, tmp_path / "again").training["recycled_units"] == 5
 
 
 def test_a_limit_in_minutes_ends_the_run(photographs: Path, tmp_path: Path):

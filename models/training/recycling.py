@@ -1,0 +1,101 @@
+"""Units of residual blocks that have fallen silent, given new weights while a network learns.
+
+Behind a ReLU a unit whose input stays below nought answers nothing, learns nothing and so stays as it is: `photo` had
+lost half of its own that way, unseen, as the loss went on falling.
+
+Source: Sokar et al. 2023, "The Dormant Neuron Phenomenon in Deep Reinforcement Learning", algorithm 1: fresh weights
+in, none out, so that the network answers as before.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from models.layers import Residual
+from models.types import Batch
+
+DEVIATION = 0.2
+"""Of what a new unit is given, so that it is about as loud as those that learned."""
+BELOW = 0.5
+"""How many deviations the mean of that lies below nought: it answers at three places of ten."""
+
+
+@dataclass
+class Heard:
+    """What was heard of a block: which of its units answered, `c`, and the last batch that it was given."""
+
+    answered: Tensor | None = None
+    given: Batch = field(default_factory=lambda: torch.empty(0))
+
+    def __call__(self, layer: nn.Module, given: tuple[Batch], answer: Batch) -> None:
+        """As a hook of the layer before the activation."""
+        now = (answer > 0).any(3).any(2).any(0)
+        self.answered = now if self.answered is None else self.answered | now
+        self.given = given[0]
+
+
+def blocks(network: nn.Module) -> dict[str, Residual]:
+    """The residual blocks whose units can fall silent, by name."""
+    there = ((name, block) for name, block in network.named_modules() if isinstance(block, Residual))
+    return {name: block for name, block in there if isinstance(block.activation, nn.ReLU)}
+
+
+@contextmanager
+def listening(network: nn.Module) -> Iterator[dict[str, Heard]]:
+    """Notes what is heard of each block meanwhile."""
+    heard = {name: Heard() for name in blocks(network)}
+    hooks = [block.first.register_forward_hook(heard[name]) for name, block in blocks(network).items()]
+    try:
+        yield heard
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@torch.no_grad()
+def recycle(network: nn.Module, averaged: nn.Module, optimiser: Optimizer, ask: Callable[[], None]) -> int:
+    """Gives units that are silent in all that `ask` runs the network on new weights; returns how many those were.
+
+    averaged: the same network with its averaged weights, which are given the same ones. The optimiser forgets what it
+    knows of them. New weights are drawn from PyTorch's own generator.
+    """
+    with listening(network) as heard:
+        ask()
+    twins, count = blocks(averaged), 0
+    for name, block in blocks(network).items():
+        answered = heard[name].answered
+        if answered is None or answered.all():
+            continue
+        silent = ~answered
+        weight, bias = fresh(block.first, silent, heard[name].given)
+        for one in (block, twins[name]):
+            one.first.weight[silent], cast(Tensor, one.first.bias)[silent] = weight, bias
+            one.second.weight[:, silent] = 0
+        forget(optimiser, block, silent)
+        count += int(silent.sum())
+    return count
+
+
+def fresh(layer: nn.Conv2d, silent: Tensor, given: Batch) -> tuple[Tensor, Tensor]:
+    """Weights and biases of new units in place of silent ones, such that of what the layer was given some makes each
+    answer and some doesn't."""
+    weight = nn.init.kaiming_normal_(torch.empty_like(layer.weight))[silent]
+    deviation, mean = torch.std_mean(F.conv2d(given.float(), weight, padding=layer.padding), (0, 2, 3))
+    scale = DEVIATION / deviation.clamp(min=1e-6)
+    return weight * scale.view(-1, 1, 1, 1), -mean * scale - BELOW * DEVIATION
+
+
+def forget(optimiser: Optimizer, block: Residual, silent: Tensor) -> None:
+    """The optimiser's running means of silent units' weights, back to nothing."""
+    first, second = block.first, block.second
+    parts = (first.weight, silent), (cast(Tensor, first.bias), silent), (second.weight, (slice(None), silent))
+    for parameter, part in parts:
+        for name in ("exp_avg", "exp_avg_sq"):
+            if name in optimiser.state.get(parameter, {}):
+                optimiser.state[parameter][name][part] = 0
