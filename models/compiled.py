@@ -11,12 +11,12 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from torch import Tensor, nn
 KERNELS = 256
 """Kernels that OpenVINO keeps of a program, about 25 of a network for each size it met. By its own 5,000 a server that
 meets many sizes grows by 4 MB with each."""
+
+SMALLEST = 1e-6
+"""What values that are rounded reach at least."""
 
 SOURCES = Path(__file__).parent
 
@@ -42,11 +45,14 @@ class Compiled:
     """A module's graph, compiled when first asked for each type of pixels; one caller at a time.
 
     The module takes floats and gives its first result as whole numbers in floats; here its first argument may be of
-    any type of pixels, and the first result comes back as the type asked for.
+    any type of pixels, and the first result comes back as the type asked for. rounded: as `in_eight_bits` has them.
+    Raises CannotCompile.
     """
 
-    def __init__(self, graph: Any, low_precision: bool, threads: int):
+    def __init__(self, graph: Any, low_precision: bool, threads: int, rounded: Sequence["Rounded"] = ()):
         self.graph, self.low_precision, self.threads = graph, low_precision, threads
+        if rounded:
+            in_eight_bits(graph, rounded)
         self.requests: dict[tuple[np.dtype, np.dtype], Any] = {}
 
     def __call__(self, *arrays: np.ndarray, answer: np.dtype) -> tuple[np.ndarray, ...]:
@@ -78,6 +84,50 @@ class Compiled:
             return core().compile_model(ends.build(), "CPU", settings).create_infer_request()
         except RuntimeError as error:
             raise CannotCompile(str(error)) from error
+
+
+class Rounded(NamedTuple):
+    """A convolution to be computed in 8 bits: its weights `o i h w`, and the largest value that it is given."""
+
+    weights: np.ndarray
+    reach: float
+
+
+def in_eight_bits(graph: Any, convolutions: Iterable[Rounded]) -> None:
+    """Rounds what those convolutions of a graph are given, and their weights, to 256 levels between the largest values,
+    which OpenVINO then computes in whole numbers. The weights' largest are those of each channel that comes out.
+
+    Source: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+    Inference", section 3. Raises CannotCompile where the graph has no such convolution.
+    """
+    there = {node: constant(node.input(1)) for node in graph.get_ordered_ops() if node.get_type_name() == "Convolution"}
+    for weights, reach in convolutions:
+        node = next((node for node, its in there.items() if its is not None and np.array_equal(its, weights)), None)
+        if node is None:
+            raise CannotCompile("a convolution that is to be rounded isn't in the graph")
+        del there[node]
+        given, kernel = node.inputs()
+        after_relu = given.get_source_output().get_node().get_type_name() == "Relu"
+        between(given, 0.0 if after_relu else -reach, reach, 256)
+        largest = np.abs(weights).max((1, 2, 3), keepdims=True)
+        between(kernel, -largest, largest, 255)
+
+
+def constant(given: Any) -> np.ndarray | None:
+    """The numbers that a node of a graph is given, where they are constant."""
+    node = given.get_source_output().get_node()
+    if node.get_type_name() == "Convert":  # from 16 bits, in which a graph may be kept
+        node = node.input(0).get_source_output().get_node()
+    return node.get_data() if node.get_type_name() == "Constant" else None
+
+
+def between(given: Any, low: float | np.ndarray, high: float | np.ndarray, levels: int) -> None:
+    """Rounds what a node of a graph is given to so many levels from `low` to `high`."""
+    from openvino import opset13
+
+    high = np.maximum(high, SMALLEST)  # what is nought all over has no steps between
+    ends = [opset13.constant(np.asarray(end, np.float32)) for end in (low, high, low, high)]
+    given.replace_source_output(opset13.fake_quantize(given.get_source_output(), *ends, levels).output(0))
 
 
 def element(dtype: np.dtype) -> Any:

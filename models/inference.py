@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from models import checkpoints, colour, compiled, letterbox, restore, sampling
-from models.compiled import CannotCompile, Compiled
+from models.compiled import CannotCompile, Compiled, Rounded
 from models.eager import Eager, Program
 from models.graphed import Cuda, Graphed
 from models.letterbox import Placement
@@ -93,8 +93,10 @@ class Session:
     @property
     def made(self) -> str:
         """What runs it, and in how many bits."""
-        by_openvino = any(isinstance(program, Compiled) for program in self.programs.values())
-        return f"{'OpenVINO' if by_openvino else 'PyTorch'}, {'bf16' if self.low_precision else 'fp32'}"
+        bits = "bf16" if self.low_precision else "fp32"
+        if not any(isinstance(program, Compiled) for program in self.programs.values()):
+            return f"PyTorch, {bits}"
+        return f"OpenVINO, {bits}{' and int8' if self.rounded else ''}"
 
     def program(self, task: str) -> Program:
         """The task's program, made when first asked for."""
@@ -132,7 +134,7 @@ class Session:
             return None
         module = TASKS[task].module(self.network)
         try:
-            program = Compiled(self.graph(task, module), self.low_precision, torch.get_num_threads())
+            program = Compiled(self.graph(task, module), self.low_precision, torch.get_num_threads(), self.rounded)
             with one_thread():
                 difference = disagreement(program, module, TASKS[task].example(self.needs), TASKS[task].answer)
         except CannotCompile as error:
@@ -142,6 +144,13 @@ class Session:
             log.warning("%s: compiled to %s it is %.2g off; runs in PyTorch", self.title, task, difference)
             return None
         return program
+
+    @property
+    def rounded(self) -> list[Rounded]:
+        """Convolutions to be computed in 8 bits: those that may, where the network runs in low precision."""
+        weights = self.network.state_dict()
+        reaches = self.needs.eight_bits if self.low_precision else ()
+        return [Rounded(weights[f"{name}.weight"].float().numpy(), reach) for name, reach in reaches]
 
     def graph(self, task: str, module: nn.Module) -> Any:
         """The task's graph, from those that are kept or drawn and then kept."""

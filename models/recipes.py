@@ -42,17 +42,18 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 @dataclass(frozen=True)
 class Number:
-    """A number from `low` to `high`, a whole one unless `parts`; where `many` is not 0, a list of up to so many."""
+    """A number from `low` to `high`, a whole one unless `parts`; where `many` is not 0, a list of `few` to so many."""
 
     low: float
     high: float
     parts: bool = False
     many: int = 0
+    few: int = 1
 
     def __contains__(self, value: Any) -> bool:
         if not self.many:
             return self.holds(value)
-        return isinstance(value, tuple) and 1 <= len(value) <= self.many and all(map(self.holds, value))
+        return isinstance(value, tuple) and self.few <= len(value) <= self.many and all(map(self.holds, value))
 
     def holds(self, one: Any) -> bool:
         # By type, because True is an int to isinstance.
@@ -60,7 +61,7 @@ class Number:
 
     def __str__(self) -> str:
         kind = "number" if self.parts else "whole number"
-        told = f"a list of 1 to {self.many} {kind}s" if self.many else f"a {kind}"
+        told = f"a list of {self.few} to {self.many} {kind}s" if self.many else f"a {kind}"
         return f"{told} from {self.low:g} to {self.high:g}"
 
 
@@ -89,6 +90,7 @@ SETTINGS: dict[str, Container[Any]] = {
     "layers": Number(0, 64, many=8),
     "planes": Number(1, 10_000, many=8),
     "top": Number(1, 100_000),
+    "reaches": Number(0, 1e9, parts=True, many=1_000, few=0),
 }
 """What each setting of a network may be. The bounds are wide: they keep out what can't be computed at all."""
 

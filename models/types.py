@@ -63,6 +63,7 @@ class Needs:
     whole: side in pixels of a square as large as the picture that it is shown, because it must see all of one at once;
     0 where it doesn't, or takes one size alone.
     low_precision: whether it may run in bf16, because what it computes is small beside what it is added to.
+    eight_bits: convolutions that may then run in 8 bits, by name, and the largest value that each is given.
     """
 
     channels: int
@@ -73,6 +74,7 @@ class Needs:
     latent: int | None = None
     whole: int = 0
     low_precision: bool = False
+    eight_bits: tuple[tuple[str, float], ...] = ()
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers import residuals
+from models.layers import Residual, residuals
 from models.types import Batch, Level, Needs
 
 
@@ -16,13 +16,16 @@ from models.types import Batch, Level, Needs
 class UNetConfig:
     """channels: of a picture. widths: channels at each level, each half as large as the one before. blocks: residual
     blocks a level, on the way down and on the way up. unshuffle: side of the pixel squares folded into channels first.
-    halo: pixels on each side of a tile that must be thrown away; 0 asks for the receptive field itself."""
+    halo: pixels on each side of a tile that must be thrown away; 0 asks for the receptive field itself. reaches: the
+    largest value that each convolution of `UNet.roundable` is given, measured when a training ends; with none, none is
+    rounded."""
 
     channels: int = 3
     widths: tuple[int, ...] = (64, 128, 256)
     blocks: int = 2
     unshuffle: int = 2
     halo: int = 0
+    reaches: tuple[float, ...] = ()
 
 
 class UNet(nn.Module):
@@ -47,12 +50,23 @@ class UNet(nn.Module):
         self.tail = nn.Conv2d(widths[0], config.channels * fold, 3, padding=1)
         for parameter in self.tail.parameters():
             nn.init.zeros_(parameter)  # so that training starts from the picture as it is
+        if config.reaches and len(config.reaches) != len(self.roundable):
+            raise ValueError(f"reaches are {len(config.reaches)}, and of {len(self.roundable)} convolutions")
+
+    @property
+    def roundable(self) -> list[str]:
+        """Names of the convolutions whose values and weights may be rounded to 8 bits: those of the residual blocks but
+        for the first of each at the finest level, where rounding costs a tenth of a dB if noise is faint."""
+        blocks = [(name, block) for name, block in self.named_modules() if isinstance(block, Residual)]
+        coarser = [f"{name}.first" for name, block in blocks if block.first.in_channels > self.config.widths[0]]
+        return coarser + [f"{name}.second" for name, _ in blocks]
 
     @property
     def needs(self) -> Needs:
         multiple = self.config.unshuffle * 2 ** (len(self.config.widths) - 1)
         halo = self.config.halo or receptive_radius(self.config)
-        return Needs(self.config.channels, multiple=multiple, halo=halo, level=True, low_precision=True)
+        rounded = tuple(zip(self.roundable, self.config.reaches, strict=True)) if self.config.reaches else ()
+        return Needs(self.config.channels, multiple, halo, level=True, low_precision=True, eight_bits=rounded)
 
     def forward(self, noisy: Batch, level: Level) -> Batch:
         """The clean picture: `b c h w` in [0, 1], levels `b` on the same scale. Not clamped.

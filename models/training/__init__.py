@@ -50,6 +50,7 @@ def train(plan: Plan, folder: Path) -> Description:
     if stop:
         raise Stopped(f"stopped at step {trainer.progress.step}; the same command goes on from there")
     trainer.fit_prior()
+    trainer.fit_reaches()
     return checkpoints.save(folder, trainer.description(), trainer.averaged.module.state_dict(), plan.half)
 
 

@@ -3,7 +3,7 @@
 import math
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -21,10 +21,13 @@ from models.posterior import Posterior, active, joined, told_by_each
 from models.recipes import RECIPES, aimed, asks_of, configured
 from models.training import recycling
 from models.training.plan import Plan, agreed, begun, check_crops, identity, settings_for, view_of
+from models.training.reach import reaches
 from models.training.state import STATE, differences, laid_out_as, read_state, under, write_state
 
 HEARD = 4
 """Batches in which a unit must not answer once to be taken for silent."""
+SEEN = 16
+"""Batches that what convolutions are given is measured on."""
 CODES = 20_000
 """A mixture is fitted to the codes of so many pictures at most."""
 
@@ -170,6 +173,13 @@ class Trainer:
         parts = order.to(pictures.device).split(500)
         codes = torch.cat([network.code(data.as_floats(pictures[part]).to(self.device)) for part in parts])
         network.fit_prior(codes, self.plan.seed)
+
+    def fit_reaches(self) -> None:
+        """Measures what the averaged network's convolutions that may be rounded are given, where it has any."""
+        network: Any = self.averaged.module.eval()
+        if names := getattr(network, "roundable", ()):
+            spoilt = (self.recipe.corruption(*self.drawn(batch + 1)) for batch in range(SEEN))
+            self.config = replace(self.config, reaches=reaches(network, names, spoilt))
 
     def save(self) -> None:
         """Writes the state, whole or not at all."""

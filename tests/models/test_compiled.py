@@ -9,12 +9,14 @@ import pytest
 import torch
 from conftest import TINY, stocked
 from torch import nn
+from torch.export import Dim
 
 from models import checkpoints, compiled, inference
 from models.catalog import SHIPPED, Catalog
-from models.compiled import Compiled
+from models.compiled import CannotCompile, Compiled, Rounded
 from models.hierarchy import HierarchyConfig
 from models.inference import TASKS, Eager, Session
+from models.unet import UNet, UNetConfig
 from models.vae import VAEConfig
 
 CPU = torch.device("cpu")
@@ -59,6 +61,70 @@ def test_one_graph_takes_any_size_number_and_depth(shelf: Path):
             assert answer.dtype == dtype
             assert finite.all()
     assert session.program("restore") is program
+
+
+class Convolving(nn.Module):
+    """Two convolutions around a ReLU."""
+
+    def __init__(self, channels: int = 16):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = (nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(torch.relu(self.first(x)))
+
+
+def rounded(*convolutions: nn.Conv2d, reach: float = 1.0) -> list[Rounded]:
+    return [Rounded(convolution.weight.detach().numpy(), reach) for convolution in convolutions]
+
+
+def roundings(graph: Any) -> int:
+    return sum(node.get_type_name() == "FakeQuantize" for node in graph.get_ordered_ops())
+
+
+def test_convolutions_are_computed_in_8_bits_between_the_largest_values(tmp_path: Path):
+    module, x = Convolving(), torch.rand(1, 16, 8, 8) * 2 - 1
+    wanted = module(x).detach().numpy()
+    compiled.keep(tmp_path, "graph", compiled.graph_of(module, [x], ({2: Dim.DYNAMIC, 3: Dim.DYNAMIC},)), halves=False)
+
+    def answer(convolutions: list[Rounded]) -> np.ndarray:
+        program = Compiled(compiled.kept(tmp_path, "graph"), False, 1, convolutions)
+        assert roundings(program.graph) == 2 * len(convolutions)
+        return program(x.numpy(), answer=np.dtype(np.float32))[0]
+
+    def off(convolutions: list[Rounded]) -> float:
+        return float(np.abs(answer(convolutions) - wanted).max() / np.abs(wanted).max())
+
+    assert off([]) < 1e-5
+    assert 1e-4 < off(rounded(module.first, module.second)) < 0.03
+    assert off(rounded(module.first, reach=0.3)) > 0.1, "what lies beyond is cut"
+    assert off(rounded(module.second, reach=0.0)) > 0.99, "nothing is within no reach"
+
+
+def test_weights_in_16_bits_are_found(tmp_path: Path):
+    module, x = Convolving().half().float(), torch.rand(1, 16, 8, 8)
+    compiled.keep(tmp_path, "graph", compiled.graph_of(module, [x], ({2: Dim.DYNAMIC, 3: Dim.DYNAMIC},)), halves=True)
+    graph = compiled.kept(tmp_path, "graph")
+    compiled.in_eight_bits(graph, rounded(module.first, module.second))
+    assert roundings(graph) == 4
+
+
+def test_a_convolution_that_is_not_there_cannot_be_rounded():
+    module, x = Convolving(), torch.rand(1, 16, 8, 8)
+    graph = compiled.graph_of(module, [x], (None,))
+    with pytest.raises(CannotCompile, match="isn't in the graph"):
+        compiled.in_eight_bits(graph, rounded(nn.Conv2d(16, 16, 3)))
+
+
+@pytest.mark.parametrize("low_precision", [False, True])
+def test_where_it_runs_in_low_precision_a_network_is_rounded_as_it_says(low_precision: bool):
+    network = UNet(UNetConfig(widths=(16, 32), blocks=1, reaches=(1.0, 1.0, 1.0, 1.0)))
+    session = Session(network, CPU)
+    session.low_precision = low_precision
+    program = session.program("restore")
+    assert isinstance(program, Compiled)
+    assert (roundings(program.graph), "int8" in session.made) == ((8, True) if low_precision else (0, False))
 
 
 def test_drawing_a_graph_reaches_for_no_network(shelf: Path, monkeypatch: pytest.MonkeyPatch):

@@ -105,6 +105,12 @@ def test_units_that_fell_silent_are_given_new_weights_until_half_of_the_run_is_d
     assert training.train(start, tmp_path / "again").training["recycled_units"] == 5
 
 
+def test_how_far_values_reach_is_measured_at_the_end(photographs: Path, tmp_path: Path):
+    training.train(plan("photo", photographs, tmp_path), tmp_path / "mine")
+    network = checkpoints.load(tmp_path / "mine").network
+    assert [name for name, reach in network.needs.eight_bits if reach > 0] == network.roundable
+
+
 def test_a_limit_in_minutes_ends_the_run(photographs: Path, tmp_path: Path):
     described = training.train(plan("vae", photographs, tmp_path, steps=None, minutes=0.02), tmp_path / "mine")
     assert described.training["steps"] > 0
