@@ -251,8 +251,8 @@ LARGE: dict[str, Any] = {"widths": [48, 96, 160, 160], "unshuffle": 2, "latent":
 """For drawings of 64 px in colour."""
 
 FASHION = replace(BINARY, config=BINARY.config | VECTOR, features="fashion", schedule=Schedule(steps=30_000))
-"""Measured by its likelihood. `fashion-fine-vae` draws with more detail: its codes cost less, and are of pictures in
-grey, as those of black and white would keep the specks of the draw."""
+"""Measured by its likelihood. `fashion-fine-vae` draws with more detail: its codes are longer, cost less, and are of
+pictures in grey, as those of black and white would keep the specks of the draw."""
 
 RECIPES: dict[str, Recipe] = {
     "photo": PHOTO,
@@ -269,7 +269,12 @@ RECIPES: dict[str, Recipe] = {
     "digits-hvae": replace(BINARY, architecture="hierarchy", config=BINARY.config | LADDER, features="digits"),
     "digits-mlp-vae": replace(BINARY, config=BINARY.config | {"hidden": 400, "latent": 20}, features="digits"),
     "fashion-vae": FASHION,
-    "fashion-fine-vae": replace(FASHION, corruption=Nothing(), objective=Elbo("bernoulli", beta=0.06, warm_up=1_000)),
+    "fashion-fine-vae": replace(
+        FASHION,
+        corruption=Nothing(),
+        objective=Elbo("bernoulli", beta=0.025, warm_up=1_000),
+        config=FASHION.config | {"latent": 80, "couplings": 14, "coupling_width": 320},
+    ),
     "fashion-hvae": replace(BINARY, architecture="hierarchy", config=BINARY.config | LADDER, features="fashion"),
     "emoji-vae": replace(
         VAE_LOGISTIC,

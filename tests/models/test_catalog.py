@@ -65,4 +65,4 @@ def test_everything_that_ships_can_be_loaded():
 
 
 def test_what_ships_stays_small():
-    assert sum(path.stat().st_size for path in SHIPPED.rglob("*.safetensors")) < 56 * 2**20
+    assert sum(path.stat().st_size for path in SHIPPED.rglob("*.safetensors")) < 60 * 2**20
