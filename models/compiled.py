@@ -51,6 +51,7 @@ class Compiled:
 
     def __init__(self, graph: Any, low_precision: bool, threads: int, rounded: Sequence["Rounded"] = ()):
         self.graph, self.low_precision, self.threads = graph, low_precision, threads
+        self.eight_bits = bool(rounded)
         if rounded:
             in_eight_bits(graph, rounded)
         self.requests: dict[tuple[np.dtype, np.dtype], Any] = {}
@@ -87,15 +88,15 @@ class Compiled:
 
 
 class Rounded(NamedTuple):
-    """A convolution to be computed in 8 bits: its weights `o i h w`, and the largest value that it is given."""
+    """A convolution to be computed in 8 bits: its weights `o i h w`, and the size at which what it is given is cut."""
 
     weights: np.ndarray
     reach: float
 
 
 def in_eight_bits(graph: Any, convolutions: Iterable[Rounded]) -> None:
-    """Rounds what those convolutions of a graph are given, and their weights, to 256 levels between the largest values,
-    which OpenVINO then computes in whole numbers. The weights' largest are those of each channel that comes out.
+    """Quantizes convolutions of a graph, so that OpenVINO computes in whole numbers: what they are given is rounded
+    to 256 levels within its reach, their weights to 255 within the largest of each channel that comes out.
 
     Source: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference", section 3. Raises CannotCompile where the graph has no such convolution.
@@ -108,7 +109,8 @@ def in_eight_bits(graph: Any, convolutions: Iterable[Rounded]) -> None:
         del there[node]
         given, kernel = node.inputs()
         after_relu = given.get_source_output().get_node().get_type_name() == "Relu"
-        between(given, 0.0 if after_relu else -reach, reach, 256)
+        # One level more below than above, so that nought is a level: else OpenVINO shifts all of them by half a one.
+        between(given, 0.0 if after_relu else -reach * 128 / 127, reach, 256)
         largest = np.abs(weights).max((1, 2, 3), keepdims=True)
         between(kernel, -largest, largest, 255)
 

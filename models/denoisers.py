@@ -39,5 +39,5 @@ def suited(catalog: Catalog, there: Noise) -> Entry:
         camera = catalog.find(CAMERA)
     except UnknownModel:
         return catalog.find(WHITE)
-    # One's own by that name may be for anything.
-    return camera if not there.white and camera.description.recipe in (WHITE, CAMERA) else catalog.find(WHITE)
+    # One's own by that name may be for anything; the recipe is called as the model that ships.
+    return camera if not there.white and camera.description.recipe == CAMERA else catalog.find(WHITE)

@@ -93,10 +93,10 @@ class Session:
     @property
     def made(self) -> str:
         """What runs it, and in how many bits."""
-        bits = "bf16" if self.low_precision else "fp32"
-        if not any(isinstance(program, Compiled) for program in self.programs.values()):
-            return f"PyTorch, {bits}"
-        return f"OpenVINO, {bits}{' and int8' if self.rounded else ''}"
+        programs = [program for program in self.programs.values() if isinstance(program, Compiled)]
+        eight = any(program.eight_bits for program in programs)
+        bits = f"{'bf16' if self.low_precision else 'fp32'}{' and int8' if eight else ''}"
+        return f"{'OpenVINO' if programs else 'PyTorch'}, {bits}"
 
     def program(self, task: str) -> Program:
         """The task's program, made when first asked for."""
@@ -129,19 +129,25 @@ class Session:
         return program
 
     def compiled(self, task: str) -> Compiled | None:
-        """By OpenVINO, checked against PyTorch; None where it isn't there, can't take the network or disagrees."""
+        """By OpenVINO, checked against PyTorch: quantized where it may, else as it is; None where OpenVINO isn't there,
+        can't take the network or disagrees either way."""
         if self.device.type != "cpu" or not compiled.available():
             return None
-        module = TASKS[task].module(self.network)
+        tries = (self.rounded, []) if self.rounded else ([],)
+        return next((program for rounded in tries if (program := self.agreeing(task, rounded))), None)
+
+    def agreeing(self, task: str, rounded: list[Rounded]) -> Compiled | None:
+        """The task's program with those convolutions quantized, if it can be compiled and agrees with PyTorch."""
+        module, instead = TASKS[task].module(self.network), "OpenVINO without 8 bits" if rounded else "PyTorch"
         try:
-            program = Compiled(self.graph(task, module), self.low_precision, torch.get_num_threads(), self.rounded)
+            program = Compiled(self.graph(task, module), self.low_precision, torch.get_num_threads(), rounded)
             with one_thread():
                 difference = disagreement(program, module, TASKS[task].example(self.needs), TASKS[task].answer)
         except CannotCompile as error:
-            log.warning("%s: can't be compiled to %s, and runs in PyTorch: %s", self.title, task, error)
+            log.warning("%s: can't be compiled to %s, and runs in %s: %s", self.title, task, instead, error)
             return None
         if difference > (BF16_DISAGREEMENT if self.low_precision else FP32_DISAGREEMENT):
-            log.warning("%s: compiled to %s it is %.2g off; runs in PyTorch", self.title, task, difference)
+            log.warning("%s: compiled to %s it is %.2g off; runs in %s", self.title, task, difference, instead)
             return None
         return program
 
@@ -246,7 +252,8 @@ GRAPHED_ON = {"cuda"}
 SHAPELESS = {"colorize"}
 """Tasks that take pictures whole, of any shape."""
 FP32_DISAGREEMENT, BF16_DISAGREEMENT = 0.2, 1.0
-"""How far a compiled task may be off from PyTorch in fp32: root of the mean square, in grey levels."""
+"""How far a compiled task may be off from PyTorch in fp32: root of the mean square, in grey levels. In 8 bits as in
+bf16."""
 
 
 def disagreement(program: Program, module: nn.Module, example: tuple[np.ndarray, ...], answer: type) -> float:

@@ -53,16 +53,16 @@ def charbonnier(a: Batch, b: Batch, epsilon: float = 1e-3) -> Tensor:
 
 
 USUAL_ERROR = 0.01
-"""A root mean square at which `decibels` is as steep as the root mean square itself, so that rates suit both."""
+"""A root mean square at which `decibels` is about as steep as the root mean square itself, so that rates suit both."""
 FAINTEST_ERROR = 0.003
-"""A root mean square, three quarters of a grey level: what is below it, rounding hides."""
+"""A root mean square, three quarters of a grey level (50 dB), below which there is little more to gain."""
 
 
 def decibels(a: Batch, b: Batch) -> Tensor:
     """The logarithm of each picture's mean squared error, which is its PSNR but for sign and scale.
 
-    So a picture with little noise counts for as much as one with much (Chen et al. 2022, "Simple Baselines for Image
-    Restoration"), and as for any squared error what is best is the mean of what is likely, which L1 misses.
+    So a picture with little noise counts for as much as one with much. Source: Chen et al. 2022, "Simple Baselines for
+    Image Restoration", whose code has it as the loss.
     """
     squares = (a - b).square().mean((1, 2, 3))
     return USUAL_ERROR / 2 * torch.log(squares + FAINTEST_ERROR**2).mean()

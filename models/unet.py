@@ -17,8 +17,8 @@ class UNetConfig:
     """channels: of a picture. widths: channels at each level, each half as large as the one before. blocks: residual
     blocks a level, on the way down and on the way up. unshuffle: side of the pixel squares folded into channels first.
     halo: pixels on each side of a tile that must be thrown away; 0 asks for the receptive field itself. reaches: the
-    largest value that each convolution of `UNet.roundable` is given, measured when a training ends; with none, none is
-    rounded."""
+    size within which nearly all stays that each convolution of `UNet.roundable` is given, measured when a training ends
+    (its calibration); with none, none is quantized."""
 
     channels: int = 3
     widths: tuple[int, ...] = (64, 128, 256)
@@ -28,6 +28,10 @@ class UNetConfig:
     reaches: tuple[float, ...] = ()
 
 
+FINEST = ("down.0.", "up.0.")
+"""How the names of the blocks at the finest level begin."""
+
+
 class UNet(nn.Module):
     """A U-Net of plain residual blocks behind a pixel-unshuffle, told the noise level as a map, giving the noise.
 
@@ -35,6 +39,10 @@ class UNet(nn.Module):
     a U-Net, noise map); Zhang et al. 2018, "FFDNet" (pixel-unshuffle, noise map). Biases are kept, unlike DRUNet's:
     noise that was clipped to [0, 1] has a mean that depends on the brightness itself, which a network without biases
     (homogeneous of degree one in picture and level) cannot express.
+
+    roundable: names of the convolutions that may be quantized to 8 bits: those of the residual blocks below the finest
+    level, which no picture shows; at the finest a faint noise would come back a fiftieth to a fifth of a dB worse.
+    Raises ValueError where `reaches` are not as many as these.
     """
 
     def __init__(self, config: UNetConfig):
@@ -50,16 +58,11 @@ class UNet(nn.Module):
         self.tail = nn.Conv2d(widths[0], config.channels * fold, 3, padding=1)
         for parameter in self.tail.parameters():
             nn.init.zeros_(parameter)  # so that training starts from the picture as it is
+        blocks = [name for name, module in self.named_modules() if isinstance(module, Residual)]
+        coarser = [name for name in blocks if not name.startswith(FINEST)]
+        self.roundable = [f"{name}.{layer}" for name in coarser for layer in ("first", "second")]
         if config.reaches and len(config.reaches) != len(self.roundable):
             raise ValueError(f"reaches are {len(config.reaches)}, and of {len(self.roundable)} convolutions")
-
-    @property
-    def roundable(self) -> list[str]:
-        """Names of the convolutions whose values and weights may be rounded to 8 bits: those of the residual blocks but
-        for the first of each at the finest level, where rounding costs a tenth of a dB if noise is faint."""
-        blocks = [(name, block) for name, block in self.named_modules() if isinstance(block, Residual)]
-        coarser = [f"{name}.first" for name, block in blocks if block.first.in_channels > self.config.widths[0]]
-        return coarser + [f"{name}.second" for name, _ in blocks]
 
     @property
     def needs(self) -> Needs:

@@ -1,4 +1,5 @@
 """The loop: pictures -> crops -> corruption -> network -> objective -> step; averaged weights; saved, resumed.
+At the end what only a trained network tells is measured: the mixture of its codes, how far its values reach.
 
 Step t draws from generators seeded by (seed, t) alone, so a run of so many steps that was resumed is the run that was
 not. The state (weights, averaged weights, optimiser, step, seconds) is one safetensors file, replaced whole.

@@ -10,7 +10,7 @@ from torch import Generator, nn
 from models import checkpoints
 from models.checkpoints import Model
 from models.data import Crops, Pictures, View, Wholes
-from models.recipes import RECIPES, Recipe, Schedule, built
+from models.recipes import RECIPES, Recipe, Schedule, aimed, built
 from models.types import Needs
 
 SMALL_ENOUGH = 96
@@ -62,15 +62,17 @@ def plan_for(recipe: str, **values: Any) -> Plan:
 
 def identity(plan: Plan, pictures: Pictures, start: Model | None) -> dict[str, Any]:
     """What makes a run this run and no other, beside its network. Limits are not in it: they may change on the way."""
-    crop = RECIPES[plan.recipe].crop
+    recipe = RECIPES[plan.recipe]
+    crop = recipe.crop
     return {
         "recipe": plan.recipe,
+        "corruption": str(recipe.corruption),
+        "objective": str(aimed(recipe.objective, plan.aims)),
         "seed": plan.seed,
         "batch": plan.schedule.batch,
         "rate": plan.schedule.rate,
         "size": crop and (side_of(plan.size) or crop),  # that of whole pictures is among the network's settings
         "pictures": pictures.fingerprint,
-        "aims": plan.aims or None,
         "start_from": f"{start.description.title} ({start.description.sha256[:8]})" if start else None,
     }
 

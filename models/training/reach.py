@@ -1,5 +1,6 @@
-"""How large the values are that a network's convolutions are given: between these they can be rounded to 8 bits."""
+"""How large the values are that convolutions are given: the calibration that quantizing them to 8 bits needs."""
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -20,11 +21,13 @@ def reaches(network: nn.Module, names: Sequence[str], batches: Iterable[Spoilt])
 
     def note(name: str, layer: nn.Module, given: tuple[Tensor]) -> None:
         sizes = given[0].abs().flatten()
-        largest[name] = max(largest[name], float(sizes.kthvalue(max(1, int(SHARE * len(sizes)))).values))
+        largest[name] = max(largest[name], float(sizes.kthvalue(math.ceil(SHARE * len(sizes))).values))
 
     hooks = [network.get_submodule(name).register_forward_pre_hook(partial(note, name)) for name in names]
-    for spoilt in batches:
-        network(spoilt.pixels, spoilt.level)
-    for hook in hooks:
-        hook.remove()
+    try:
+        for spoilt in batches:
+            network(spoilt.pixels, spoilt.level)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return tuple(round(reach, 4) for reach in largest.values())

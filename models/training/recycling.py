@@ -1,10 +1,10 @@
 """Units of residual blocks that have fallen silent, given new weights while a network learns.
 
-Behind a ReLU a unit whose input stays below nought answers nothing, learns nothing and so stays as it is: `photo` had
-lost half of its own that way, unseen, as the loss went on falling.
+Behind a ReLU a unit whose input stays below nought answers nothing, learns nothing and so stays as it is: `photo@2` had
+lost 931 of 1,280 that way, unseen, as its loss went on falling.
 
 Source: Sokar et al. 2023, "The Dormant Neuron Phenomenon in Deep Reinforcement Learning", algorithm 1: fresh weights
-in, none out, so that the network answers as before.
+in, none out, so that the network answers as before, and its averaged twin nearly so.
 """
 
 from collections.abc import Callable, Iterator
@@ -92,10 +92,13 @@ def fresh(layer: nn.Conv2d, silent: Tensor, given: Batch) -> tuple[Tensor, Tenso
 
 
 def forget(optimiser: Optimizer, block: Residual, silent: Tensor) -> None:
-    """The optimiser's running means of silent units' weights, back to nothing."""
+    """Of silent units' weights the optimiser's running means go back to nothing, and those of their squares to what the
+    others have, since steps are the larger the smaller these are."""
     first, second = block.first, block.second
-    parts = (first.weight, silent), (cast(Tensor, first.bias), silent), (second.weight, (slice(None), silent))
-    for parameter, part in parts:
-        for name in ("exp_avg", "exp_avg_sq"):
-            if name in optimiser.state.get(parameter, {}):
-                optimiser.state[parameter][name][part] = 0
+    parts = (first.weight, 0), (cast(Tensor, first.bias), 0), (second.weight, 1)
+    for parameter, axis in parts:
+        known = optimiser.state.get(parameter, {})
+        if "exp_avg" in known:
+            mean, squares = known["exp_avg"].movedim(axis, 0), known["exp_avg_sq"].movedim(axis, 0)
+            mean[silent] = 0
+            squares[silent] = 0 if silent.all() else squares[~silent].mean()

@@ -37,7 +37,7 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def differences(then: dict[str, Any], now: dict[str, Any]) -> str:
     """What differs between two runs, in words; the recipe alone where that does, since much follows from it."""
-    now = json.loads(json.dumps(now))  # as `then` was: tuples are lists
+    then, now = json.loads(json.dumps([then, now]))  # as what was read: tuples are lists
     names = [name for name in then | now if then.get(name) != now.get(name)]
     names = ["recipe"] if "recipe" in names else names
     return ", ".join(f"{name} was {json.dumps(then.get(name))} and is {json.dumps(now.get(name))}" for name in names)

@@ -24,9 +24,9 @@ from models.training.plan import Plan, agreed, begun, check_crops, identity, set
 from models.training.reach import reaches
 from models.training.state import STATE, differences, laid_out_as, read_state, under, write_state
 
-HEARD = 4
+HEARD_BATCHES = 4
 """Batches in which a unit must not answer once to be taken for silent."""
-SEEN = 16
+MEASURED_BATCHES = 16
 """Batches that what convolutions are given is measured on."""
 CODES = 20_000
 """A mixture is fitted to the codes of so many pictures at most."""
@@ -108,7 +108,7 @@ class Trainer:
             return
 
         def ask() -> None:
-            for batch in range(HEARD):
+            for batch in range(HEARD_BATCHES):
                 clean, spoiler = self.drawn(batch + 1)
                 self.lost(self.objective, self.network, clean, self.recipe.corruption(clean, spoiler), spoiler)
 
@@ -178,7 +178,7 @@ class Trainer:
         """Measures what the averaged network's convolutions that may be rounded are given, where it has any."""
         network: Any = self.averaged.module.eval()
         if names := getattr(network, "roundable", ()):
-            spoilt = (self.recipe.corruption(*self.drawn(batch + 1)) for batch in range(SEEN))
+            spoilt = (self.recipe.corruption(*self.drawn(batch + 1)) for batch in range(MEASURED_BATCHES))
             self.config = replace(self.config, reaches=reaches(network, names, spoilt))
 
     def save(self) -> None:

@@ -10,6 +10,7 @@ import torch
 from conftest import TINY, stocked
 from torch import nn
 from torch.export import Dim
+from torch.nn import functional as F
 
 from models import checkpoints, compiled, inference
 from models.catalog import SHIPPED, Catalog
@@ -79,6 +80,10 @@ def rounded(*convolutions: nn.Conv2d, reach: float = 1.0) -> list[Rounded]:
     return [Rounded(convolution.weight.detach().numpy(), reach) for convolution in convolutions]
 
 
+def quantized(x: torch.Tensor, step: float | torch.Tensor) -> torch.Tensor:
+    return (x / step).round() * step
+
+
 def roundings(graph: Any) -> int:
     return sum(node.get_type_name() == "FakeQuantize" for node in graph.get_ordered_ops())
 
@@ -98,6 +103,10 @@ def test_convolutions_are_computed_in_8_bits_between_the_largest_values(tmp_path
 
     assert off([]) < 1e-5
     assert 1e-4 < off(rounded(module.first, module.second)) < 0.03
+    given, weights = quantized(x, 1 / 127), module.first.weight.detach()
+    weights = quantized(weights, weights.abs().amax((1, 2, 3), keepdim=True) / 127)
+    exact = module.second(torch.relu(F.conv2d(given, weights, padding=1))).detach().numpy()
+    np.testing.assert_allclose(answer(rounded(module.first)), exact, atol=1e-3)
     assert off(rounded(module.first, reach=0.3)) > 0.1, "what lies beyond is cut"
     assert off(rounded(module.second, reach=0.0)) > 0.99, "nothing is within no reach"
 
@@ -119,12 +128,29 @@ def test_a_convolution_that_is_not_there_cannot_be_rounded():
 
 @pytest.mark.parametrize("low_precision", [False, True])
 def test_where_it_runs_in_low_precision_a_network_is_rounded_as_it_says(low_precision: bool):
-    network = UNet(UNetConfig(widths=(16, 32), blocks=1, reaches=(1.0, 1.0, 1.0, 1.0)))
-    session = Session(network, CPU)
+    session = quantizable(reach=4.0)
     session.low_precision = low_precision
     program = session.program("restore")
     assert isinstance(program, Compiled)
-    assert (roundings(program.graph), "int8" in session.made) == ((8, True) if low_precision else (0, False))
+    assert (roundings(program.graph), "int8" in session.made) == ((4, True) if low_precision else (0, False))
+
+
+def test_what_rounding_would_spoil_is_compiled_without(caplog: pytest.LogCaptureFixture):
+    session = quantizable(reach=0.01)
+    session.low_precision = True
+    program = session.program("restore")
+    assert isinstance(program, Compiled)
+    assert (roundings(program.graph), session.made) == (0, "OpenVINO, bf16")
+    assert "runs in OpenVINO without 8 bits" in caplog.text
+
+
+def quantizable(reach: float) -> Session:
+    """Of a network whose residual blocks count."""
+    torch.manual_seed(3)
+    network = UNet(UNetConfig(widths=(16, 32), blocks=1, reaches=(reach,) * 2))
+    for parameter in network.parameters():
+        parameter.data += 0.03 * torch.randn_like(parameter)
+    return Session(network, CPU)
 
 
 def test_drawing_a_graph_reaches_for_no_network(shelf: Path, monkeypatch: pytest.MonkeyPatch):

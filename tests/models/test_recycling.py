@@ -57,13 +57,17 @@ def test_the_optimiser_forgets_them_and_no_others(network: nn.Sequential):
     network(x).square().mean().backward()
     optimiser.step()
     for known in optimiser.state.values():
-        known["exp_avg_sq"].fill_(1.0)
+        known["exp_avg_sq"].fill_(2.0)
+    known = optimiser.state[first(network).first.weight]["exp_avg_sq"]
+    known[SILENT] = 0.0
     recycle(network, network, optimiser, partial(network, x))
-    known = [optimiser.state[parameter]["exp_avg_sq"] for parameter in first(network).first.parameters()]
-    assert all(one[SILENT].eq(0).all() and one.sum() == one.numel() * 4 / 6 for one in known)
-    out = optimiser.state[first(network).second.weight]["exp_avg_sq"]
-    assert out[:, SILENT].eq(0).all()
-    assert out.sum() == out.numel() * 4 / 6
+    layers = first(network)
+    parameters = [(parameter, 0) for parameter in layers.first.parameters()] + [(layers.second.weight, 1)]
+    for parameter, axis in parameters:
+        mean, squares = (optimiser.state[parameter][name].movedim(axis, 0) for name in ("exp_avg", "exp_avg_sq"))
+        assert mean[SILENT].eq(0).all()
+        assert mean.ne(0).any()
+        assert squares[SILENT].eq(2.0).all(), "steps as large as those of the others"
 
 
 def test_what_answers_once_is_let_be(network: nn.Sequential):

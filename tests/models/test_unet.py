@@ -47,17 +47,16 @@ def shaken(network: UNet) -> UNet:
     return network.eval()
 
 
-def test_what_may_be_rounded_are_residual_blocks_but_for_the_finest_first_convolutions():
-    names = UNet(UNetConfig(widths=(4, 8), blocks=1)).roundable
-    assert names == ["middle.0.first", "down.0.0.second", "middle.0.second", "up.0.0.second"]
+def test_what_may_be_quantized_are_residual_blocks_below_the_finest_level():
+    assert UNet(UNetConfig(widths=(4, 8), blocks=1)).roundable == ["middle.0.first", "middle.0.second"]
 
 
-def test_it_tells_how_far_the_values_reach_that_may_be_rounded():
+def test_it_tells_how_far_the_values_reach_that_may_be_quantized():
     assert UNet(UNetConfig(widths=(4, 8), blocks=1)).needs.eight_bits == ()
-    needs = UNet(UNetConfig(widths=(4, 8), blocks=1, reaches=(1.0, 2.0, 3.0, 4.0))).needs
-    assert needs.eight_bits[:2] == (("middle.0.first", 1.0), ("down.0.0.second", 2.0))
+    needs = UNet(UNetConfig(widths=(4, 8), blocks=1, reaches=(1.0, 2.0))).needs
+    assert needs.eight_bits == (("middle.0.first", 1.0), ("middle.0.second", 2.0))
 
 
 def test_reaches_of_another_network_are_refused():
-    with pytest.raises(ValueError, match="reaches are 2, and of 4 convolutions"):
-        UNet(UNetConfig(widths=(4, 8), blocks=1, reaches=(1.0, 2.0)))
+    with pytest.raises(ValueError, match="reaches are 3, and of 2 convolutions"):
+        UNet(UNetConfig(widths=(4, 8), blocks=1, reaches=(1.0, 2.0, 3.0)))
