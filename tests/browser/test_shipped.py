@@ -165,7 +165,7 @@ def test_each_model_has_its_headline_its_card_and_its_sheet(shipped: Visit):
     page.evaluate("() => scrollTo(0, 0)")
     below = "all => all.map((one) => one.querySelector('.sheet img').offsetTop - one.offsetTop)"
     assert max(page.locator(".model").evaluate_all(below)) <= 1, "the sheet of an open card begins at its top"
-    photo = page.get_by_role("article", name="photo@2")
+    photo = page.get_by_role("article", name="photo@3")
     expect(photo.locator(".headline")).to_have_text("30.8 dB from 20.5, noise of 25 (cbsd68)")
     cells = photo.get_by_role("cell", name="39.63").first
     assert cells.evaluate("cell => getComputedStyle(cell).textAlign") == "right"
@@ -176,6 +176,6 @@ def test_sheets_of_photographs_are_light(shipped: Visit):
     with page.expect_response("**/models/photo%402/sheet") as answer:
         shipped.open("#models")
         page.wait_for_selector(".model")
-        page.get_by_role("article", name="photo@2").scroll_into_view_if_needed()
+        page.get_by_role("article", name="photo@3").scroll_into_view_if_needed()
     assert answer.value.headers["content-type"] == "image/webp"
     assert len(answer.value.body()) < 150_000
