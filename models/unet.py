@@ -58,8 +58,8 @@ class UNet(nn.Module):
         self.tail = nn.Conv2d(widths[0], config.channels * fold, 3, padding=1)
         for parameter in self.tail.parameters():
             nn.init.zeros_(parameter)  # so that training starts from the picture as it is
-        blocks = [name for name, module in self.named_modules() if isinstance(module, Residual)]
-        coarser = [name for name in blocks if not name.startswith(FINEST)]
+        residual = [name for name, module in self.named_modules() if isinstance(module, Residual)]
+        coarser = [name for name in residual if not name.startswith(FINEST)]
         self.roundable = [f"{name}.{layer}" for name in coarser for layer in ("first", "second")]
         if config.reaches and len(config.reaches) != len(self.roundable):
             raise ValueError(f"reaches are {len(config.reaches)}, and of {len(self.roundable)} convolutions")

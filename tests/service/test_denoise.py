@@ -176,7 +176,7 @@ def test_where_no_model_is_named_the_noise_that_is_found_chooses(tmp_path: Path)
     config = UNetConfig(widths=(4, 8), blocks=1)
     loud = images.write(Picture(noise(64, 64, 3) // 3 + np.uint8(80)), "png")
     calm = images.write(Picture(np.full((64, 64, 3), 120, np.uint8)), "png")
-    with asked(stocked(tmp_path, dict.fromkeys(("photo", "photo-real"), ("photo", config)))) as client:
+    with asked(stocked(tmp_path, {name: (name, config) for name in ("photo", "photo-real")})) as client:
         for query, data, model in (
             ({}, loud, "photo@1"),
             ({}, calm, "photo-real@1"),

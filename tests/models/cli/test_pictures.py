@@ -222,7 +222,7 @@ def test_what_is_noted_beside_the_pixels_stays(shelf: Path, tmp_path: Path, form
 def test_each_picture_is_cleaned_by_the_model_that_suits_its_noise_unless_one_is_named(tmp_path: Path):
     """The smooth one's noise is below, the noisy one's above what is told apart by."""
     shelf = stocked(
-        tmp_path / "shelf", {name: ("photo", UNetConfig(widths=(4, 8), blocks=1)) for name in ("photo", "photo-real")}
+        tmp_path / "shelf", {name: (name, UNetConfig(widths=(4, 8), blocks=1)) for name in ("photo", "photo-real")}
     )
     second = checkpoints.load(shelf / "photo-real")
     weights = {name: 0 * tensor for name, tensor in second.network.state_dict().items()}
