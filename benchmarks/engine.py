@@ -19,6 +19,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -30,6 +31,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.networks import SHAPES, Shape
+from benchmarks.speed import timed
 from models import checkpoints, compiled, data, restore
 from models.catalog import SHIPPED, Catalog
 from models.corruptions import Gaussian
@@ -358,16 +360,11 @@ def in_precisions(network: Any) -> dict[str, Session]:
     return sessions
 
 
-def milliseconds(sessions: dict[str, Session], rounds: int = 11) -> dict[str, float]:
+def milliseconds(sessions: dict[str, Session]) -> dict[str, float]:
     """Median milliseconds that each takes for a tile of 512 px."""
     tiles, levels, _ = whole(sessions["fp32"].needs)
-    spent: dict[str, list[float]] = {name: [] for name in sessions}
-    for _ in range(rounds):
-        for name, session in sessions.items():
-            began = time.perf_counter()
-            session.restore(tiles, levels)
-            spent[name].append(1000 * (time.perf_counter() - began))
-    return {name: median(times) for name, times in spent.items()}
+    runs = (partial(session.restore, tiles, levels) for session in sessions.values())
+    return {name: 1000 * seconds for name, seconds in zip(sessions, timed(*runs, rounds=11), strict=True)}
 
 
 def score(session: Session, picture: Any, sigma: float) -> float:

@@ -133,8 +133,9 @@ class Session:
         can't take the network or disagrees either way."""
         if self.device.type != "cpu" or not compiled.available():
             return None
-        tries = (self.rounded, []) if self.rounded else ([],)
-        return next((program for rounded in tries if (program := self.agreeing(task, rounded))), None)
+        rounded = self.rounded
+        tries = (rounded, []) if rounded else ([],)
+        return next((program for one in tries if (program := self.agreeing(task, one))), None)
 
     def agreeing(self, task: str, rounded: list[Rounded]) -> Compiled | None:
         """The task's program with those convolutions quantized, if it can be compiled and agrees with PyTorch."""

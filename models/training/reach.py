@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from functools import partial
 
 import torch
@@ -23,11 +24,9 @@ def reaches(network: nn.Module, names: Sequence[str], batches: Iterable[Spoilt])
         sizes = given[0].abs().flatten()
         largest[name] = max(largest[name], float(sizes.kthvalue(math.ceil(SHARE * len(sizes))).values))
 
-    hooks = [network.get_submodule(name).register_forward_pre_hook(partial(note, name)) for name in names]
-    try:
+    with ExitStack() as hooks:
+        for name in names:
+            hooks.enter_context(network.get_submodule(name).register_forward_pre_hook(partial(note, name)))
         for spoilt in batches:
             network(spoilt.pixels, spoilt.level)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return tuple(round(reach, 4) for reach in largest.values())

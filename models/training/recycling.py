@@ -8,7 +8,7 @@ in, none out, so that the network answers as before, and its averaged twin nearl
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -50,12 +50,10 @@ def blocks(network: nn.Module) -> dict[str, Residual]:
 def listening(network: nn.Module) -> Iterator[dict[str, Heard]]:
     """Notes what is heard of each block meanwhile."""
     heard = {name: Heard() for name in blocks(network)}
-    hooks = [block.first.register_forward_hook(heard[name]) for name, block in blocks(network).items()]
-    try:
+    with ExitStack() as hooks:
+        for name, block in blocks(network).items():
+            hooks.enter_context(block.first.register_forward_hook(heard[name]))
         yield heard
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @torch.no_grad()

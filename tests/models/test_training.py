@@ -173,12 +173,15 @@ def test_the_objective_can_be_told_and_is_noted(photographs: Path, tmp_path: Pat
         training.train(replace(asked, aims={}), tmp_path / "mine")
 
 
-def test_a_state_from_before_a_setting_was_there_is_gone_on_with(photographs: Path, tmp_path: Path, monkeypatch):
-    trainer = Trainer(plan("vae", photographs, tmp_path), data.load(photographs))
-    monkeypatch.setattr(steps, "asdict", lambda one: {k: v for k, v in asdict(one).items() if k != "hidden"})
+@pytest.mark.parametrize(("recipe", "setting"), [("vae", "hidden"), ("photo", "reaches")])
+def test_a_state_from_before_a_setting_was_there_is_gone_on_with(
+    recipe: str, setting: str, photographs: Path, tmp_path: Path, monkeypatch
+):
+    trainer = Trainer(plan(recipe, photographs, tmp_path), data.load(photographs))
+    monkeypatch.setattr(steps, "asdict", lambda one: {k: v for k, v in asdict(one).items() if k != setting})
     trainer.save()
     monkeypatch.undo()
-    assert Trainer(plan("vae", photographs, tmp_path), data.load(photographs)).resume()
+    assert Trainer(plan(recipe, photographs, tmp_path), data.load(photographs)).resume()
 
 
 def test_the_rate_warms_up_and_falls_to_nothing(photographs: Path, tmp_path: Path):

@@ -188,7 +188,8 @@ def test_a_code_so_far_out_that_nothing_comes_of_it_is_whose_it_is(client: TestC
         return np.zeros((len(codes), HEIGHT, WIDTH, 1), np.uint8), np.zeros(len(codes), bool)
 
     monkeypatch.setattr("service.engine.Session.decode", nothing)
-    problem(decode(client, code=[1e30] * LATENT), 422, "wrong-code")
+    told = problem(decode(client, code=[1e30] * LATENT), 422, "wrong-code")
+    assert "so far out" in told["detail"]
     problem(get(client, "/sample"), 500, "not-finite")
 
 
@@ -361,6 +362,7 @@ def test_overload_is_told_before_anything_is_read(client: TestClient, monkeypatc
     monkeypatch.setattr(type(parts.decoders), "read", None)
     for response in (post(client, "/encode"), post(client, "/reconstruct"), get(client, "/traverse")):
         problem(response, 503, "overloaded")
+        assert int(response.headers["retry-after"]) > 0
 
 
 def test_a_picture_of_a_seed_is_the_same_under_load(client: TestClient):
@@ -430,9 +432,11 @@ def test_codes_of_a_seed_that_is_drawn_can_be_had_again(client: TestClient):
 
 
 def test_codes_are_told_of_what_draws_and_decodes(client: TestClient):
-    problem(get(client, "/codes", model="tiny-photo"), 409, "wrong-model")
-    problem(get(client, "/codes", n=65), 422, "invalid-parameter")
-    problem(get(client, "/codes", first=-1), 422, "invalid-parameter")
+    told = problem(get(client, "/codes", model="tiny-photo"), 409, "wrong-model")
+    assert "tiny-photo@1" not in told["can"]
+    for asked in ({"n": 65}, {"first": -1}):
+        told = problem(get(client, "/codes", **asked), 422, "invalid-parameter")
+        assert [{one["parameter"]} for one in told["errors"]] == [asked.keys()]
 
 
 def test_a_model_that_knows_transparency_is_shown_and_gives_it(family: TestClient):

@@ -98,10 +98,13 @@ def test_a_port_that_is_taken_stops_nobody(port: int, caplog: pytest.LogCaptureF
     assert f"127.0.0.1:{port} can't be listened to" in caplog.text
 
 
-def test_there_may_be_no_port():
+def test_there_may_be_no_port(monkeypatch: pytest.MonkeyPatch):
+    started = []
+    monkeypatch.setattr(metrics, "start_http_server", lambda *asked: started.append(asked))
     metrics.tell("127.0.0.1", 0)()
     with metrics.summed("127.0.0.1", 0) as forget:
         forget(1)
+    assert not started
 
 
 WORKER = """

@@ -229,6 +229,7 @@ def test_the_work_ends_when_the_client_has_gone_before_the_first_step(make: Call
     client = make(journey).connected()
     client.sendall(ASK)
     until(began.is_set)
+    assert not ended.is_set()
     client.close()
     until(ended.is_set)
 

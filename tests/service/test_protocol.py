@@ -142,6 +142,7 @@ def test_who_does_not_read_an_answer_is_cut_off(serve: Serve):
         until(lambda: listening.duty.under_way == 1)
         until(lambda: not listening.server.server_state.connections)
         until(lambda: listening.duty.under_way == 0)
+        assert read(client, 0.0) < LARGE
 
 
 def test_who_reads_too_slowly_is_cut_off(serve: Serve):
