@@ -151,7 +151,8 @@ def built(architecture: str, config: Any) -> nn.Module:
 class Schedule:
     """How long and how fast: steps of `batch` pictures or crops, learning rate warmed up over `warm_up` steps and then
     lowered to nothing along a cosine, AdamW's weight decay, and the decay of the averaged weights. Every `recycle`
-    steps, until half of the run is done, units that have fallen silent are given new weights; 0 leaves them so."""
+    steps, until half of the run is done, units that have fallen silent are given new weights; 0 leaves them so. With
+    `muon` AdamW has the first and the last convolution and what is no convolution, and Muon the rest."""
 
     steps: int = 20_000
     batch: int = 128
@@ -161,6 +162,7 @@ class Schedule:
     averaging: float = 0.999
     clip: float = 1.0
     recycle: int = 0
+    muon: bool = False
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ PHOTO = Recipe(
     Restoration("decibels"),
     crop=128,
     grey=0.1,
-    schedule=Schedule(steps=100_000, batch=8, warm_up=300, weight_decay=0.0, recycle=500),
+    schedule=Schedule(steps=100_000, batch=8, warm_up=300, weight_decay=0.0, recycle=500, muon=True),
 )
 CAMERAS = Mixture(
     (

@@ -71,6 +71,7 @@ def identity(plan: Plan, pictures: Pictures, start: Model | None) -> dict[str, A
         "seed": plan.seed,
         "batch": plan.schedule.batch,
         "rate": plan.schedule.rate,
+        "muon": plan.schedule.muon or None,  # None as in states from before there was any
         "size": crop and (side_of(plan.size) or crop),  # that of whole pictures is among the network's settings
         "pictures": pictures.fingerprint,
         "start_from": f"{start.description.title} ({start.description.sha256[:8]})" if start else None,

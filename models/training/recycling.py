@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from models.layers import Residual
+from models.training.optimisers import known_of
 from models.types import Batch
 
 DEVIATION = 0.2
@@ -57,11 +58,11 @@ def listening(network: nn.Module) -> Iterator[dict[str, Heard]]:
 
 
 @torch.no_grad()
-def recycle(network: nn.Module, averaged: nn.Module, optimiser: Optimizer, ask: Callable[[], None]) -> int:
+def recycle(network: nn.Module, averaged: nn.Module, optimisers: list[Optimizer], ask: Callable[[], None]) -> int:
     """Gives units that are silent in all that `ask` runs the network on new weights; returns how many those were.
 
-    averaged: the same network with its averaged weights, which are given the same ones. The optimiser forgets what it
-    knows of them. New weights are drawn from PyTorch's own generator.
+    averaged: the same network with its averaged weights, which are given the same ones. The optimisers forget what they
+    know of them. New weights are drawn from PyTorch's own generator.
     """
     with listening(network) as heard:
         ask()
@@ -75,7 +76,7 @@ def recycle(network: nn.Module, averaged: nn.Module, optimiser: Optimizer, ask: 
         for one in (block, twins[name]):
             one.first.weight[silent], cast(Tensor, one.first.bias)[silent] = weight, bias
             one.second.weight[:, silent] = 0
-        forget(optimiser, block, silent)
+        forget(optimisers, block, silent)
         count += int(silent.sum())
     return count
 
@@ -89,14 +90,15 @@ def fresh(layer: nn.Conv2d, silent: Tensor, given: Batch) -> tuple[Tensor, Tenso
     return weight * scale.view(-1, 1, 1, 1), -mean * scale - BELOW * DEVIATION
 
 
-def forget(optimiser: Optimizer, block: Residual, silent: Tensor) -> None:
-    """Of silent units' weights the optimiser's running means go back to nothing, and those of their squares to what the
-    others have, since steps are the larger the smaller these are."""
+def forget(optimisers: list[Optimizer], block: Residual, silent: Tensor) -> None:
+    """Of silent units' weights the running means go back to nothing, and those of AdamW's squares to what the others
+    have, since its steps are the larger the smaller these are."""
     first, second = block.first, block.second
     parts = (first.weight, 0), (cast(Tensor, first.bias), 0), (second.weight, 1)
     for parameter, axis in parts:
-        known = optimiser.state.get(parameter, {})
+        known = known_of(optimisers, parameter)
         if "exp_avg" in known:
-            mean, squares = known["exp_avg"].movedim(axis, 0), known["exp_avg_sq"].movedim(axis, 0)
-            mean[silent] = 0
-            squares[silent] = 0 if silent.all() else squares[~silent].mean()
+            known["exp_avg"].movedim(axis, 0)[silent] = 0
+        if "exp_avg_sq" in known and not silent.all():
+            squares = known["exp_avg_sq"].movedim(axis, 0)
+            squares[silent] = squares[~silent].mean()

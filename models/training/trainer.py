@@ -19,10 +19,10 @@ from models.inference import chosen_device, has_bfloat16
 from models.objectives import Elbo, Objective, Parts, at_step, total
 from models.posterior import Posterior, active, joined, told_by_each
 from models.recipes import RECIPES, aimed, asks_of, configured
-from models.training import recycling
+from models.training import optimisers, recycling
 from models.training.plan import Plan, agreed, begun, check_crops, identity, settings_for, view_of
 from models.training.reach import reaches
-from models.training.state import STATE, differences, laid_out_as, read_state, under, write_state
+from models.training.state import STATE, differences, read_state, under, write_state
 
 HEARD_BATCHES = 4
 """Batches in which a unit must not answer once to be taken for silent."""
@@ -60,11 +60,9 @@ class Trainer:
         self.identity = identity(plan, pictures, start)
         self.network: Any = channels_last(network.to(self.device))
         self.averaged = AveragedModel(self.network, multi_avg_fn=averaging(plan.schedule.averaging))
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), plan.schedule.rate, weight_decay=plan.schedule.weight_decay, fused=True
-        )
         self.call = torch.compile(self.network) if can_compile(plan.compile, self.device) else self.network
         self.low_precision = has_bfloat16(self.device)
+        self.optimisers = optimisers.optimisers(self.network, plan.schedule, self.low_precision)
         self.progress = Progress()
 
     @property
@@ -88,11 +86,12 @@ class Trainer:
         torch.manual_seed(self.number)  # what Dropout draws from, and new units' weights
         self.recycle()
         parts = self.parts(*self.drawn())
-        self.optimiser.zero_grad()
+        self.network.zero_grad()
         total(parts).backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.schedule.clip or math.inf)
         if torch.isfinite(norm):
-            self.optimiser.step()
+            for one in self.optimisers:
+                one.step()
             self.averaged.update_parameters(self.network)
         else:
             self.progress.skipped += 1
@@ -112,7 +111,7 @@ class Trainer:
                 clean, spoiler = self.drawn(batch + 1)
                 self.lost(self.objective, self.network, clean, self.recipe.corruption(clean, spoiler), spoiler)
 
-        self.progress.recycled += recycling.recycle(self.network, self.averaged.module, self.optimiser, ask)
+        self.progress.recycled += recycling.recycle(self.network, self.averaged.module, self.optimisers, ask)
 
     def restore(self, before: list[Tensor]) -> None:
         """Puts buffers back to what they were before a step that was skipped: running means know no way back."""
@@ -143,8 +142,9 @@ class Trainer:
         schedule = self.plan.schedule
         warm = min(1.0, (self.progress.step + 1) / max(1, schedule.warm_up))
         rate = schedule.rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, self.fraction)))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        for one in self.optimisers:
+            for group in one.param_groups:
+                group["lr"] = rate
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
@@ -208,20 +208,14 @@ class Trainer:
         """Everything a step changes, flat."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors |= {f"averaged.{name}": tensor for name, tensor in self.averaged.state_dict().items()}
-        for number, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{number}.{name}": tensor for name, tensor in state.items()}
+        tensors |= {f"optimiser.{path}": tensor for path, tensor in optimisers.states(self.optimisers).items()}
         return {name: tensor.clone() for name, tensor in tensors.items()}
 
     def take(self, tensors: dict[str, Tensor]) -> None:
         """The other way round."""
         self.network.load_state_dict(under("network.", tensors))
         self.averaged.load_state_dict(under("averaged.", tensors))
-        state: dict[int, dict[str, Tensor]] = {}
-        parameters = list(self.network.parameters())
-        for name, tensor in under("optimiser.", tensors).items():
-            number, _, key = name.partition(".")
-            state.setdefault(int(number), {})[key] = laid_out_as(parameters[int(number)], tensor)
-        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state})
+        optimisers.take(self.optimisers, under("optimiser.", tensors))
 
     def description(self) -> Description:
         """What the checkpoint will say of itself."""

@@ -30,7 +30,7 @@ def test_silent_units_answer_again_and_the_network_says_what_it_said(network: nn
     x, twin = torch.randn(4, 6, 16, 16), residuals(6, 2)
     twin.load_state_dict(network.state_dict())
     before, others = network(x), first(network).first.weight[0].clone()
-    assert recycle(network, twin, torch.optim.AdamW(network.parameters()), partial(network, x)) == len(SILENT)
+    assert recycle(network, twin, [torch.optim.AdamW(network.parameters())], partial(network, x)) == len(SILENT)
     torch.testing.assert_close(network(x), before)
     assert torch.equal(first(network).first.weight[0], others)
     assert all(torch.equal(mine, its) for mine, its in zip(network.parameters(), twin.parameters(), strict=True))
@@ -42,7 +42,7 @@ def test_silent_units_answer_again_and_the_network_says_what_it_said(network: nn
 def test_new_units_learn(network: nn.Sequential):
     x, wanted = torch.randn(4, 6, 16, 16), torch.randn(4, 6, 16, 16)
     optimiser = torch.optim.SGD(network.parameters(), 0.1)
-    recycle(network, network, optimiser, partial(network, x))
+    recycle(network, network, [optimiser], partial(network, x))
     start = first(network).first.weight.detach().clone()
     for _ in range(2):  # the first step is that of the weights out of them
         optimiser.zero_grad()
@@ -60,7 +60,7 @@ def test_the_optimiser_forgets_them_and_no_others(network: nn.Sequential):
         known["exp_avg_sq"].fill_(2.0)
     known = optimiser.state[first(network).first.weight]["exp_avg_sq"]
     known[SILENT] = 0.0
-    recycle(network, network, optimiser, partial(network, x))
+    recycle(network, network, [optimiser], partial(network, x))
     layers = first(network)
     parameters = [(parameter, 0) for parameter in layers.first.parameters()] + [(layers.second.weight, 1)]
     for parameter, axis in parameters:
@@ -77,7 +77,7 @@ def test_what_answers_once_is_let_be(network: nn.Sequential):
         network(torch.randn(1, 6, 8, 8))
         network(100 * torch.randn(1, 6, 8, 8))  # loud enough for all
 
-    assert recycle(network, network, optimiser, ask) == 0
+    assert recycle(network, network, [optimiser], ask) == 0
 
 
 def test_units_that_cannot_fall_silent_are_not_listened_to():

@@ -189,7 +189,7 @@ def test_the_rate_warms_up_and_falls_to_nothing(photographs: Path, tmp_path: Pat
     rates = []
     for trainer.progress.step in (0, 499, 999):
         trainer.set_rate()
-        rates.append(trainer.optimiser.param_groups[0]["lr"])
+        rates.append(trainer.optimisers[0].param_groups[0]["lr"])
     assert rates[0] < rates[1] / 100
     assert rates[2] < rates[1] / 100
 
