@@ -22,10 +22,22 @@ def draw_codes(
     """
     codes = np.empty((count, latent), np.float32)
     for row, number in enumerate(range(first, first + count)):
-        generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+        generator = generator_of(seed, number)
         normal = generator.standard_normal(latent, np.float32)
         codes[row] = prior.drawn(generator.random(), normal, temperature) if prior else normal * np.float32(temperature)
     return codes
+
+
+def generator_of(seed: int, number: int) -> np.random.Generator:
+    """That of `SeedSequence(seed, spawn_key=(number,))`: numpy takes a third of the time over the same words where they
+    are put together before."""
+    words = in_words(seed, least=4) + in_words(number, least=1)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(np.frombuffer(words, "<u4"))))
+
+
+def in_words(number: int, least: int) -> bytes:
+    """A number in so many words of 32 bits or as many as it takes, the lowest first."""
+    return number.to_bytes(4 * max(least, -(-number.bit_length() // 32)), "little")
 
 
 def straight(a: np.ndarray, b: np.ndarray, shares: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from hypothesis import strategies as some
 from hypothesis.extra.numpy import arrays
 
 from models.mixture import Mixture
-from models.sampling import PATHS, around, between, draw_codes, grid, sphere, straight
+from models.sampling import PATHS, around, between, draw_codes, generator_of, grid, sphere, straight
 
 CODES = arrays(np.float32, 5, elements=some.floats(-100, 100, width=32))
 
@@ -15,6 +15,13 @@ def test_a_code_depends_on_the_seed_and_its_number_alone():
     assert np.array_equal(many[5:9], draw_codes(8, seed=7, first=5, count=4))
     assert not np.array_equal(many, draw_codes(8, seed=8, first=0, count=20))
     assert not np.array_equal(many[1:], draw_codes(8, seed=8, first=0, count=19))
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**32 - 1, 2**32, 2**62 + 5, 2**128 + 3])
+@pytest.mark.parametrize("number", [0, 3, 2**32 + 1])
+def test_a_generator_is_that_of_numpys_spawned_seeds(seed: int, number: int):
+    spawned = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+    assert np.array_equal(generator_of(seed, number).integers(2**63, size=4), spawned.integers(2**63, size=4))
 
 
 def test_all_bits_of_a_seed_count():

@@ -48,6 +48,29 @@ def test_pictures_come_and_go_as_they_are() -> None:
     run(test)
 
 
+def test_a_small_png_is_written_without_waiting_for_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    small, larger = Picture(noise(112, 112, 1)), Picture(noise(130, 130, 1))
+
+    async def test() -> None:
+        async with pool() as decoders:
+            asked: list[int] = []
+
+            async def taken(job: Job, size: int) -> bytes:
+                asked.append(size)
+                return b""
+
+            monkeypatch.setattr(decoders, "_in_turn", taken)
+            assert await decoders.write(small, "png") == images.write(small, "png")
+            assert asked == []
+            noted = Picture(small.pixels, profile=bytes(16))
+            for picture, form, metadata in ((larger, "png", None), (small, "webp", None), (small, "png", b"Exif")):
+                await decoders.write(picture, form, metadata=metadata)
+            await decoders.write(noted, "png")
+            assert len(asked) == 4
+
+    run(test)
+
+
 def test_metadata_and_a_view_are_written() -> None:
     picture = Picture(noise(8, 8, 3)[::2, ::-1])
     notes = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\x04\0\0\0Abc\0\0\0\0\0"
