@@ -38,6 +38,11 @@ class Kind:
     shape: tuple[int, ...] = ()
     dtype: str = "uint8"
 
+    @property
+    def pieces(self) -> int:
+        """How many are in one payload: codes that fill a batch come as one."""
+        return self.shape[0] if self.task == "decode" and self.shape else 1
+
 
 @dataclass(frozen=True)
 class Loaded:

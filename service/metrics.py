@@ -65,8 +65,9 @@ def watched(run: Callable[[Any, list[Any]], list[Any]]) -> Callable[[Hashable, l
     def counted(kind: Any, payloads: list[Any]) -> list[Any]:
         began = time.monotonic()
         results = run(kind, payloads)
-        BATCH_PIECES.labels(kind.task).observe(len(payloads))
-        TILE_SECONDS.labels(kind.model, kind.task).observe((time.monotonic() - began) / len(payloads))
+        pieces = len(payloads) * kind.pieces
+        BATCH_PIECES.labels(kind.task).observe(pieces)
+        TILE_SECONDS.labels(kind.model, kind.task).observe((time.monotonic() - began) / pieces)
         for result in results:
             if isinstance(result, NotFinite):
                 NOT_FINITE.labels(kind.model).inc()
