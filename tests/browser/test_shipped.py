@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -10,12 +11,18 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from serving import Server
 
+from models import checkpoints
+from models.catalog import SHIPPED
+
 from .conftest import LEVELS, PATIENCE, Visit, visiting
 
 pytestmark = pytest.mark.slow
 
 REDS = f"picture => ({LEVELS})(picture).filter((_, place) => place % 4 === 0)"
 RMS_OF_BRIDGE = 25
+HEADLINE = re.compile(r"\d (dB|nats|% zeros|levels off|× the error|Fréchet distance)$")
+PHOTO = checkpoints.describe(SHIPPED / "photo").title
+MEASURED = checkpoints.metrics(SHIPPED / "photo")["sets"]["cbsd68"]["table"]
 
 
 @pytest.fixture
@@ -157,7 +164,9 @@ def test_each_model_has_its_headline_its_card_and_its_sheet(shipped: Visit):
     for model in page.locator(".model").all():
         model.scroll_into_view_if_needed()
         expect(model.locator(".sheet img")).to_be_visible(timeout=PATIENCE)
-        expect(model.locator(".headline b")).to_have_text(re.compile(r"\d (dB|nats|% zeros|levels off|× the error)$"))
+        expect(model.locator(".headline b")).to_have_text(
+            re.compile(r"\d (dB|nats|% zeros|levels off|× the error|Fréchet distance)$")
+        )
         expect(model.locator(".caption")).to_have_text(re.compile(r"\w.*\.$"))
         model.get_by_text("Card and figures").click()
         expect(model.get_by_role("heading", name="Measured", exact=True)).to_be_visible()
@@ -165,17 +174,21 @@ def test_each_model_has_its_headline_its_card_and_its_sheet(shipped: Visit):
     page.evaluate("() => scrollTo(0, 0)")
     below = "all => all.map((one) => one.querySelector('.sheet img').offsetTop - one.offsetTop)"
     assert max(page.locator(".model").evaluate_all(below)) <= 1, "the sheet of an open card begins at its top"
-    photo = page.get_by_role("article", name="photo@3")
-    expect(photo.locator(".headline")).to_have_text("30.8 dB from 20.5, noise of 25 (cbsd68)")
-    cells = photo.get_by_role("cell", name="39.63").first
+    at_25, at_5 = (next(row for row in MEASURED if row["sigma"] == level) for level in (25, 5))
+    photo = page.get_by_role("article", name=PHOTO)
+    told = f"{at_25['estimated PSNR']:.1f} dB from {at_25['noisy PSNR']:.1f}, noise of 25 (cbsd68)"
+    expect(photo.locator(".headline")).to_have_text(told)
+    real = page.get_by_role("article", name="photo-real@")
+    expect(real.locator(".headline")).to_have_text(re.compile(r"^[\d.]+ dB from [\d.]+, a camera's noise \(cbsd68\)$"))
+    cells = photo.get_by_role("cell", name=f"{at_5['told PSNR']:.4g}", exact=True).first
     assert cells.evaluate("cell => getComputedStyle(cell).textAlign") == "right"
 
 
 def test_sheets_of_photographs_are_light(shipped: Visit):
     page = shipped.page
-    with page.expect_response("**/models/photo%402/sheet") as answer:
+    with page.expect_response(f"**/models/{quote(PHOTO)}/sheet") as answer:
         shipped.open("#models")
         page.wait_for_selector(".model")
-        page.get_by_role("article", name="photo@3").scroll_into_view_if_needed()
+        page.get_by_role("article", name=PHOTO).scroll_into_view_if_needed()
     assert answer.value.headers["content-type"] == "image/webp"
     assert len(answer.value.body()) < 150_000

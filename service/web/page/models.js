@@ -68,7 +68,7 @@ async function showMeasured(host, model) {
   const sheet = host.querySelector(".sheet");
   try {
     const metrics = await metricsOf(model);
-    showHeadline(host, headline(metrics, model.asks));
+    showHeadline(host, headline(metrics, model));
     if (Object.keys(metrics).length) await showSheet(sheet, model);
     else sheet.textContent = "Nothing was measured yet";
   } catch {
