@@ -211,8 +211,8 @@ PHOTO = Recipe(
 CAMERAS = Mixture(
     (
         Gaussian(0, 100, power=1.5),
-        Camera(enlarged=0.3, misjudged=0.35),
-        Camera(enlarged=0.5, calmed=1.0, retouched=0.6, misjudged=0.35),
+        Camera(enlarged=0.5, misjudged=0.5),
+        Camera(enlarged=0.6, calmed=1.0, retouched=0.6, misjudged=0.5),
         Nothing(),
     ),
     (8, 9, 12, 3),
