@@ -64,11 +64,11 @@ def orthogonal(matrix: Tensor) -> Tensor:
     return x if wide is matrix else x.T
 
 
-def optimisers(network: nn.Module, schedule: Schedule, low_precision: bool) -> list[Optimizer]:
+def made_for(network: nn.Module, schedule: Schedule, low_precision: bool) -> list[Optimizer]:
     """Those of a network, each of weights of its own; the first is AdamW."""
     inner = inner_convolutions(network) if schedule.muon else []
-    known = {id(weight) for weight in inner}
-    others = [weight for weight in network.parameters() if id(weight) not in known]
+    hidden = set(inner)
+    others = [weight for weight in network.parameters() if weight not in hidden]
     adam = AdamW(others, schedule.rate, weight_decay=schedule.weight_decay, fused=True)
     return [adam, Muon(inner, schedule.rate, low_precision)] if inner else [adam]
 
@@ -96,12 +96,12 @@ def states(optimisers: list[Optimizer]) -> dict[str, Tensor]:
 
 def take(optimisers: list[Optimizer], tensors: dict[str, Tensor]) -> None:
     """The other way round."""
-    parameters = parameters_of(optimisers)
+    owners = {parameter: one for one in optimisers for parameter in parameters_of([one])}
+    parameters = list(owners)
     for path, tensor in tensors.items():
         number, _, name = path.partition(".")
         parameter = parameters[int(number)]
-        owner = next(one for one in optimisers if any(parameter is mine for mine in parameters_of([one])))
-        owner.state[parameter][name] = laid_out_as(parameter, tensor)
+        owners[parameter].state[parameter][name] = laid_out_as(parameter, tensor)
 
 
 def parameters_of(optimisers: list[Optimizer]) -> list[Tensor]:

@@ -62,7 +62,7 @@ class Trainer:
         self.averaged = AveragedModel(self.network, multi_avg_fn=averaging(plan.schedule.averaging))
         self.call = torch.compile(self.network) if can_compile(plan.compile, self.device) else self.network
         self.low_precision = has_bfloat16(self.device)
-        self.optimisers = optimisers.optimisers(self.network, plan.schedule, self.low_precision)
+        self.optimisers = optimisers.made_for(self.network, plan.schedule, self.low_precision)
         self.progress = Progress()
 
     @property

@@ -6,7 +6,7 @@ from torch import nn
 
 from models.layers import residuals
 from models.recipes import RECIPES, Schedule
-from models.training.optimisers import Muon, inner_convolutions, optimisers, orthogonal, parameters_of, states, take
+from models.training.optimisers import Muon, inner_convolutions, made_for, orthogonal, parameters_of, states, take
 from models.training.recycling import recycle
 from models.unet import UNet, UNetConfig
 
@@ -67,7 +67,7 @@ def test_a_step_is_as_long_whatever_the_gradient():
 
 
 def test_each_weight_has_one_optimiser(network: UNet):
-    adam, muon = optimisers(network, MUON, low_precision=False)
+    adam, muon = made_for(network, MUON, low_precision=False)
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     by_adam, by_muon = ([names[id(parameter)] for parameter in parameters_of([one])] for one in (adam, muon))
     assert sorted(by_adam + by_muon) == sorted(names.values())
@@ -79,21 +79,21 @@ def test_each_weight_has_one_optimiser(network: UNet):
 @pytest.mark.parametrize("inside", [nn.Sequential(nn.Linear(3, 3)), nn.Sequential(nn.Conv2d(3, 3, 1))])
 def test_where_no_convolution_lies_between_others_all_is_for_adamw(inside: nn.Module):
     assert not inner_convolutions(inside)
-    assert len(optimisers(inside, MUON, low_precision=False)) == 1
+    assert len(made_for(inside, MUON, low_precision=False)) == 1
 
 
 def test_without_muon_all_is_for_adamw(network: UNet):
-    (adam,) = optimisers(network, replace(MUON, muon=False), low_precision=False)
+    (adam,) = made_for(network, replace(MUON, muon=False), low_precision=False)
     assert len(parameters_of([adam])) == len(list(network.parameters()))
 
 
 def test_what_is_kept_can_be_given_to_others_that_go_on_alike(network: UNet):
     network.to(memory_format=torch.channels_last)
-    own = optimisers(network, MUON, low_precision=False)
+    own = made_for(network, MUON, low_precision=False)
     learn(network, own)
     twin = UNet(network.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     twin.load_state_dict(network.state_dict())
-    others = optimisers(twin, MUON, low_precision=False)
+    others = made_for(twin, MUON, low_precision=False)
     take(others, {path: tensor.clone().contiguous() for path, tensor in states(own).items()})
     learn(network, own)
     learn(twin, others)

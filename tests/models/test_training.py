@@ -236,6 +236,13 @@ def test_the_state_of_another_run_is_refused(recipe: str, change: dict, said: st
     assert not (tmp_path / "mine").exists()
 
 
+def test_a_state_from_before_muon_is_refused(photographs: Path, tmp_path: Path):
+    now = plan("photo", photographs, tmp_path)
+    Trainer(replace(now, schedule=replace(now.schedule, muon=False)), data.load(photographs)).save()
+    with pytest.raises(ValueError, match="muon was null and is true"):
+        training.train(now, tmp_path / "mine")
+
+
 def test_the_state_of_a_run_on_other_pictures_is_refused(photographs: Path, tmp_path: Path):
     Trainer(plan("photo", photographs, tmp_path), data.load(photographs)).save()
     (photographs / "a.png").unlink()
