@@ -175,6 +175,7 @@ class Decoders:
         """`images.write` in another process, or here where it is done sooner than handed over. Raises what that raises,
         and DecodeFailed."""
         if picture.pixels.nbytes <= SMALL and format == "png" and not (metadata or picture.profile):
+            await asyncio.sleep(0)  # so that of many pictures, as a zip has, others get their turn between
             return images.write(picture, format, quality=quality, effort=effort, frames=frames)
 
         def ask(channel: Channel, until: float) -> bytes:
