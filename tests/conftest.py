@@ -20,6 +20,7 @@ from PIL import Image
 
 from models import checkpoints
 from models.autoencoder import AutoencoderConfig
+from models.catalog import SHIPPED
 from models.checkpoints import Description
 from models.recipes import RECIPES, asks_of, built
 from models.unet import UNetConfig
@@ -33,6 +34,8 @@ TINY: dict[str, tuple[str, Any]] = {
     "tiny-denoise": ("denoise", AutoencoderConfig(height=12, width=10, widths=(4, 8), code=6)),
     "tiny-vae": ("digits-vae", VAEConfig(height=12, width=10, widths=(4, 8), latent=5)),
 }
+SHIPPED_PHOTO = checkpoints.describe(SHIPPED / "photo").title
+"""The denoiser for photographs, by name and version."""
 SAMPLES = Path(__file__).parent.parent / "samples"
 
 

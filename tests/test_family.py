@@ -141,4 +141,5 @@ def test_what_one_cannot_do_is_told_with_what_it_can(shelf: Path, client: httpx2
 
 def test_a_size_that_no_model_of_one_size_takes_is_refused_by_denoise(client: httpx2.Client):
     response = client.post("/denoise", params={"model": "denoise-rgb"}, content=encoded(scene(HEIGHT + 1, WIDTH, 9)))
-    problem(response, 422, "wrong-size")
+    told = problem(response, 422, "wrong-size")
+    assert (told["width"], told["height"]) == (WIDTH, HEIGHT)

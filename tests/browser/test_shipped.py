@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from conftest import SAMPLES
+from conftest import SAMPLES, SHIPPED_PHOTO
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from serving import Server
@@ -21,7 +21,6 @@ pytestmark = pytest.mark.slow
 REDS = f"picture => ({LEVELS})(picture).filter((_, place) => place % 4 === 0)"
 RMS_OF_BRIDGE = 25
 HEADLINE = re.compile(r"\d (dB|nats|% zeros|levels off|× the error|Fréchet distance)$")
-PHOTO = checkpoints.describe(SHIPPED / "photo").title
 MEASURED = checkpoints.metrics(SHIPPED / "photo")["sets"]["cbsd68"]["table"]
 
 
@@ -175,7 +174,7 @@ def test_each_model_has_its_headline_its_card_and_its_sheet(shipped: Visit):
     below = "all => all.map((one) => one.querySelector('.sheet img').offsetTop - one.offsetTop)"
     assert max(page.locator(".model").evaluate_all(below)) <= 1, "the sheet of an open card begins at its top"
     at_25, at_5 = (next(row for row in MEASURED if row["sigma"] == level) for level in (25, 5))
-    photo = page.get_by_role("article", name=PHOTO)
+    photo = page.get_by_role("article", name=SHIPPED_PHOTO)
     told = f"{at_25['estimated PSNR']:.1f} dB from {at_25['noisy PSNR']:.1f}, noise of 25 (cbsd68)"
     expect(photo.locator(".headline")).to_have_text(told)
     real = page.get_by_role("article", name="photo-real@")
@@ -186,9 +185,9 @@ def test_each_model_has_its_headline_its_card_and_its_sheet(shipped: Visit):
 
 def test_sheets_of_photographs_are_light(shipped: Visit):
     page = shipped.page
-    with page.expect_response(f"**/models/{quote(PHOTO)}/sheet") as answer:
+    with page.expect_response(f"**/models/{quote(SHIPPED_PHOTO)}/sheet") as answer:
         shipped.open("#models")
         page.wait_for_selector(".model")
-        page.get_by_role("article", name=PHOTO).scroll_into_view_if_needed()
+        page.get_by_role("article", name=SHIPPED_PHOTO).scroll_into_view_if_needed()
     assert answer.value.headers["content-type"] == "image/webp"
     assert len(answer.value.body()) < 150_000

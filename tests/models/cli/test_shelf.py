@@ -6,13 +6,10 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from conftest import SHIPPED_PHOTO
 
-from models import checkpoints
-from models.catalog import SHIPPED
 from models.cli import main
 from models.cli.shelf import aligned
-
-PHOTO = checkpoints.describe(SHIPPED / "photo").title
 
 
 def listed(shelf: Path, capsys: pytest.CaptureFixture, *words: str) -> str:
@@ -26,7 +23,7 @@ def test_models_are_listed_in_columns_without_their_places(shelf: Path, capsys: 
     at = [head.index(word) for word in ("MODEL", "RECIPE", "PICTURES", "CAN")]
     rows = {line[: at[1]].strip(): [line[at[1] : at[2]], line[at[2] : at[3]], line[at[3] :]] for line in lines}
     assert [word.strip() for word in rows["tiny-denoise@1"]] == ["denoise", "10x12", "denoise"]
-    assert [word.strip() for word in rows[PHOTO]] == ["photo", "any size", "denoise"]
+    assert [word.strip() for word in rows[SHIPPED_PHOTO]] == ["photo", "any size", "denoise"]
     assert rows["tiny-vae@1"][2].startswith("sample, reconstruct")
     assert all(line[edge - 2 : edge] == "  " for line in lines for edge in at[1:])
     assert str(shelf) not in told
@@ -47,7 +44,7 @@ def test_programs_are_told_all_of_it(shelf: Path, capsys: pytest.CaptureFixture)
         "folder": str(shelf / "tiny-denoise"),
     }
     assert rows["tiny-vae@1"]["latent"] == 5
-    assert rows[PHOTO]["size"] is None
+    assert rows[SHIPPED_PHOTO]["size"] is None
 
 
 def test_the_list_fits_a_terminal(shelf: Path, monkeypatch: pytest.MonkeyPatch):
