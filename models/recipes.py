@@ -152,7 +152,7 @@ class Schedule:
     """How long and how fast: steps of `batch` pictures or crops, learning rate warmed up over `warm_up` steps and then
     lowered to nothing along a cosine, AdamW's weight decay, and the decay of the averaged weights. Every `recycle`
     steps, until half of the run is done, units that have fallen silent are given new weights; 0 leaves them so. With
-    `muon` AdamW has the first and the last convolution and what is no convolution, and Muon the rest."""
+    `muon` AdamW has the first and the last layer's weights, a flow's and what is no matrix, and Muon the rest."""
 
     steps: int = 20_000
     batch: int = 128

@@ -1,5 +1,5 @@
-"""What changes the weights of a network that learns: Muon those of its convolutions, where the schedule has it, and
-AdamW all others."""
+"""What changes the weights of a network that learns: Muon its inner matrices, where the schedule has it, and AdamW all
+others."""
 
 import math
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import AdamW, Optimizer
 
+from models.flow import Flow
 from models.recipes import Schedule
 
 MOMENTUM = 0.95
@@ -66,16 +67,18 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
 def made_for(network: nn.Module, schedule: Schedule, low_precision: bool) -> list[Optimizer]:
     """Those of a network, each of weights of its own; the first is AdamW."""
-    inner = inner_convolutions(network) if schedule.muon else []
+    inner = inner_matrices(network) if schedule.muon else []
     hidden = set(inner)
     others = [weight for weight in network.parameters() if weight not in hidden]
     adam = AdamW(others, schedule.rate, weight_decay=schedule.weight_decay, fused=True)
     return [adam, Muon(inner, schedule.rate, low_precision)] if inner else [adam]
 
 
-def inner_convolutions(network: nn.Module) -> list[Parameter]:
-    """The weights of all but the first and the last convolution, in which pictures themselves meet weights."""
-    return [weight for weight in network.parameters() if weight.ndim == 4][1:-1]
+def inner_matrices(network: nn.Module) -> list[Parameter]:
+    """The weights of all linear layers and convolutions but the first and the last, in which pictures themselves meet
+    weights, and but a flow's: making those orthogonal takes two thirds as long as all else that a step does."""
+    flows = {weight for part in network.modules() if isinstance(part, Flow) for weight in part.parameters()}
+    return [weight for weight in network.parameters() if weight.ndim > 1 and weight not in flows][1:-1]
 
 
 def known_of(optimisers: list[Optimizer], parameter: Tensor) -> dict[str, Tensor]:

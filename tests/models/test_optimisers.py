@@ -6,9 +6,10 @@ from torch import nn
 
 from models.layers import residuals
 from models.recipes import RECIPES, Schedule
-from models.training.optimisers import Muon, inner_convolutions, made_for, orthogonal, parameters_of, states, take
+from models.training.optimisers import Muon, inner_matrices, made_for, orthogonal, parameters_of, states, take
 from models.training.recycling import recycle
 from models.unet import UNet, UNetConfig
+from models.vae import VAE, VAEConfig
 
 MUON = Schedule(muon=True)
 
@@ -76,9 +77,21 @@ def test_each_weight_has_one_optimiser(network: UNet):
     assert all(name.endswith("weight") for name in by_muon)
 
 
-@pytest.mark.parametrize("inside", [nn.Sequential(nn.Linear(3, 3)), nn.Sequential(nn.Conv2d(3, 3, 1))])
-def test_where_no_convolution_lies_between_others_all_is_for_adamw(inside: nn.Module):
-    assert not inner_convolutions(inside)
+def test_of_a_vae_the_flow_and_what_meets_pictures_are_for_adamw():
+    network = VAE(VAEConfig(widths=(4, 8), latent=6, prior="flow", couplings=2, coupling_width=8))
+    adam, muon = made_for(network, MUON, low_precision=False)
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    by_adam, by_muon = ({names[id(parameter)] for parameter in parameters_of([one])} for one in (adam, muon))
+    assert by_adam | by_muon == set(names.values())
+    assert {"encoder.linear.weight", "decoder.linear.weight"} <= by_muon
+    last = f"decoder.convolutions.{len(network.decoder.convolutions) - 1}.weight"  # type: ignore[arg-type]
+    assert {"encoder.convolutions.0.weight", last, "log_deviation"} <= by_adam
+    assert {name for name in names.values() if name.startswith("flow.")} <= by_adam
+
+
+@pytest.mark.parametrize("inside", [nn.Sequential(nn.Linear(3, 3)), nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))])
+def test_where_no_layer_lies_between_others_all_is_for_adamw(inside: nn.Module):
+    assert not inner_matrices(inside)
     assert len(made_for(inside, MUON, low_precision=False)) == 1
 
 
