@@ -11,8 +11,9 @@ import contextlib
 import hashlib
 import json
 import re
+import secrets
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any
@@ -97,10 +98,11 @@ def replace_file(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BufferedWriter]:
-    """Written beside and renamed over, so that no half-written file is ever seen; what fails leaves nothing beside."""
-    beside = path.with_name(path.name + ".new")
+    """Written beside and renamed over, so that no half-written file is ever seen; what fails leaves nothing beside.
+    Its name there is its own, as another process may be writing the same."""
+    beside = path.with_name(f".{secrets.token_hex(8)}.new")
     try:
-        with beside.open("wb") as stream:
+        with beside.open("xb") as stream:
             yield stream
         beside.replace(path)
     except BaseException:
@@ -133,12 +135,15 @@ KINDS: dict[str, tuple[type, str]] = {
     "format": (int, "a whole number"),
 }
 """What JSON has for each of the fields, and what people call that."""
+NEEDED = [one.name for one in fields(Description) if one.default is MISSING and one.default_factory is MISSING]
 
 
 def of_kinds(values: Any) -> Any:
     """What `config.json` holds, if each value is of its kind. Raises ValueError."""
     if not isinstance(values, dict):
         raise ValueError("it is no JSON object")
+    if missing := [name for name in NEEDED if name not in values]:
+        raise ValueError(f"it lacks {', '.join(missing)}")
     for name, (kind, called) in KINDS.items():
         if name in values and not isinstance(values[name], kind):
             raise ValueError(f"{name} must be {called}, not {json.dumps(values[name])}")

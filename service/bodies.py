@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service import errors
+from service.parameters import known_to
 from service.settings import Settings
 
 Asked = TypeVar("Asked", bound=BaseModel)
@@ -78,6 +79,9 @@ async def files_of(request: Request, *names: str) -> list[bytes]:
     try:
         if not parser.ended:
             raise errors.broken_form("its last boundary is missing")
+        for name in known_to(request):
+            if any(isinstance(field, str) for field in form.getlist(name)):
+                raise errors.misplaced(name)  # it would have no effect, and nobody would notice
         return [await one_file(name, form.getlist(name)) for name in names]
     finally:
         await form.close()

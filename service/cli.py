@@ -72,29 +72,21 @@ def greet(settings: Settings) -> None:
     told = (loading if settings.preload and not settings.model_memory else later).format(number)
     print(f"denoir {version('denoir')}: {told} (Ctrl-C ends it)", file=sys.stderr, flush=True)
     for name in ("denoir", "uvicorn.error"):
-        logging.getLogger(name).addFilter(Plainly(settings.port))
+        logging.getLogger(name).addFilter(plainly)
 
 
-class Plainly(logging.Filter):
+def plainly(record: logging.LogRecord) -> bool:
     """Tells in plain words what would be a line of JSON; requests and traces, which may quote anything, stay that.
 
     A filter, because loggers keep theirs when `telemetry.write_lines` sets the rest of them up. The server's own lines
-    are left out unless something is wrong, since the address stands in ours; not so a port that the system chose.
+    are left out unless something is wrong, since the address stands in ours.
     """
-
-    def __init__(self, port: int):
-        super().__init__()
-        self.port = port
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if hasattr(record, "fields") or record.exc_info:
-            return True
-        message = record.getMessage()
-        told = record.name == "denoir" or record.levelno > logging.INFO or (not self.port and "running on" in message)
-        if told:
-            shown = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in message)
-            print(shown, file=sys.stderr, flush=True)
-        return False
+    if hasattr(record, "fields") or record.exc_info:
+        return True
+    if record.name == "denoir" or record.levelno > logging.INFO:
+        shown = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in record.getMessage())
+        print(shown, file=sys.stderr, flush=True)
+    return False
 
 
 def add_completion(commands: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """What can go wrong, each with its status, told as problem+json (RFC 9457)."""
 
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -22,11 +23,15 @@ from models.images import (
 )
 from models.inference import NotFinite, WrongSize
 from models.letterbox import CannotFit
+from models.spelling import guess
 from service import metrics, telemetry
 
 log = logging.getLogger("denoir")
 
 MEDIA_TYPE = "application/problem+json"
+WORD = re.compile(r"[a-z_-]{1,32}")
+RESTART = 10
+"""Seconds that it takes, about, until what stops has been replaced by one that is ready."""
 
 
 class Problem(Exception):
@@ -41,6 +46,17 @@ class Problem(Exception):
 def invalid(parameter: str, message: str, **members: Any) -> Problem:
     errors = [{"parameter": parameter, "message": message}]
     return Problem(422, "invalid-parameter", f"{parameter}: {message}", errors=errors, **members)
+
+
+def unknown_parameter(name: str, known: list[str]) -> Problem:
+    """Its name is told only where it is a short word, as it may be anything."""
+    shown = name if WORD.fullmatch(name) else "query"
+    listed = f"There are: {', '.join(known)}" if known else "There is none"
+    return invalid(shown, f"there is no such parameter here{guess(name, known) or '.'} {listed}", known=known)
+
+
+def misplaced(name: str) -> Problem:
+    return invalid(name, f"it came as a field of the form, and belongs in the query: ?{name}=...")
 
 
 def too_many(parameter: str, limit: int) -> Problem:
@@ -124,7 +140,13 @@ def out_of_memory(seconds: int) -> Problem:
 
 
 def shutting_down() -> Problem:
-    return Problem(503, "shutting-down", "the service is stopping; no new work is taken, and none is going on")
+    detail = "the service is stopping, and takes no new work"
+    return Problem(503, "shutting-down", detail, {"Retry-After": str(RESTART)})
+
+
+def not_ready() -> Problem:
+    detail = "starting or stopping; new work is not taken"
+    return Problem(503, "not-ready", detail, {"Retry-After": str(RESTART)})
 
 
 def client_gone() -> Problem:
@@ -150,7 +172,9 @@ def of_picture(error: PictureError) -> Problem:
     status, slug = next(found for kind, found in PICTURE_PROBLEMS.items() if isinstance(error, kind))
     members: dict[str, Any] = {}
     if isinstance(error, PictureTooLarge):
-        members = {"max_pixels": error.max_pixels, "width": error.width, "height": error.height}
+        members = {"width": error.width, "height": error.height}
+        members |= {"max_side": error.max_side} if error.long else {"max_pixels": error.max_pixels}
+        members |= {"format": error.format} if error.format else {}
     return Problem(status, slug, str(error), **members)
 
 

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Mount
 
+from models.images import AS_IT_CAME
 from service import errors, metrics, telemetry
 
 Scope = MutableMapping[str, Any]
@@ -289,7 +290,8 @@ class Drain(Guard):
 
 
 def negotiated(accept: str, writable: dict[str, str]) -> list[str]:
-    """The formats of `writable` (media type -> name) that an Accept header asks for, the best first.
+    """The formats of `writable` (media type -> name) that an Accept header asks for, the best first, and last
+    AS_IT_CAME where any other will do.
 
     Anything that is as glad of any picture, or says nothing, asks for none in particular.
     """
@@ -300,6 +302,10 @@ def negotiated(accept: str, writable: dict[str, str]) -> list[str]:
         weight = float(quality[1]) if quality else 1.0
         wished.append((-weight, number, media.strip().lower()))
     best = [media for weight, _, media in sorted(wished) if weight < 0]
-    if not best or best[0] in ("*/*", "image/*", ""):
+    if not best or best[0] in ANY:
         return []
-    return [writable[media] for media in best if media in writable]
+    named = [writable[media] for media in best if media in writable]
+    return [*named, AS_IT_CAME] if named and not ANY.isdisjoint(best) else named
+
+
+ANY = {"*/*", "image/*", ""}

@@ -186,8 +186,9 @@ async def read(parts: Parts, body: bytes) -> Picture:
 
 def expect(parts: Parts, job: Job, cost: int, picture: Picture, answer: int, formats: Sequence[str]) -> None:
     """Says what a job will take, now that its picture is known: of the device, of memory, and to have its answer, of so
-    many bytes of samples, encoded. Raises Overloaded."""
+    many bytes of samples, encoded. Raises Overloaded, PictureTooLarge where the answer's format can't hold it."""
     written = images.format_for(picture, formats)
+    images.check_fits(picture, written)  # before it is computed, not after
     job.expect(cost, held(picture, answer), parts.decoders.writing(written, answer))
 
 

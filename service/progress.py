@@ -124,7 +124,8 @@ class InParts(Response):
     async def end(self, problem: errors.Problem, send: Send) -> None:
         """Tells what went wrong, as the last part."""
         told = errors.told(problem, self.request.scope.get("request_id", ""))
-        await self.send_part(send, {"Content-Type": "application/problem+json"}, bytes(told.body), last=True)
+        headers = {"Content-Type": errors.MEDIA_TYPE} | problem.headers
+        await self.send_part(send, headers, bytes(told.body), last=True)
 
     async def send_part(self, send: Send, headers: Mapping[str, str], body: bytes, last: bool = False) -> None:
         """One part: its head, the body piece by piece, and what closes it, or all."""

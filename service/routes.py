@@ -49,6 +49,8 @@ async def denoise(
     """
     suiting = model is None and sigma is None
     loaded = await able(parts, model or (pipeline.at_hand(parts) if suiting else denoisers.WHITE), "denoise")
+    if sigma is not None and not loaded.needs.level:
+        raise errors.invalid("sigma", f"{loaded.description.title} is told no level; leave it out")
     formats = parameters.formats_asked(request, format)
     options = parameters.options_asked(quality, effort)
     body = await bodies.picture_of(request)
@@ -271,7 +273,7 @@ async def healthz() -> Health:
 async def readyz(request: Request) -> Health:
     """Whether models are loaded and warm, and new work is taken."""
     if not request.app.state.duty.ready:
-        raise errors.Problem(503, "not-ready", "starting or stopping; new work is not taken")
+        raise errors.not_ready()
     return Health(status="ready")
 
 

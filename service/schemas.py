@@ -81,6 +81,9 @@ class DecodeAsk(BaseModel):
     format: Literal["png", "webp", "zip"] = Field(
         "png", description="one picture or grid, an animated WebP, or single pictures"
     )
+    seed: str | None = Field(None, max_length=20, description="as /codes tells it; of no effect")
+    zeros: float | None = Field(None, description="as /encode tells it; of no effect")
+    fitted: dict[str, Any] | None = Field(None, description="as /encode tells it; of no effect")
 
     @model_validator(mode="after")
     def either(self) -> Self:

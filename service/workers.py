@@ -52,7 +52,7 @@ def run(settings: Settings) -> int:
     if settings.processes == 1:
         end = metrics.tell(settings.metrics_host, settings.metrics_port)
         try:
-            return serve(settings.on(0))
+            return serve(settings.on(0), bound(settings))
         finally:
             end()
     with metrics.summed(settings.metrics_host, settings.metrics_port) as forget:
@@ -62,16 +62,23 @@ def run(settings: Settings) -> int:
         return supervisor.run()
 
 
-def serve(settings: Settings, listener: socket | None = None, started: Callable[[], None] = lambda: None) -> int:
-    """Serves in this process; without a listener, from one of its own. Returns the exit code."""
+def bound(settings: Settings) -> socket:
+    """A socket on the address to serve from, which does not listen yet. Had before anything is loaded, as one that
+    is taken ends the process."""
+    return configured(None, settings).bind_socket()
+
+
+def serve(settings: Settings, listener: socket, started: Callable[[], None] = lambda: None) -> int:
+    """Serves in this process. Returns the exit code."""
     from service.app import create_app  # the supervisor can do without
 
+    settings = settings.model_copy(update={"port": listener.getsockname()[1]})  # which the system may have chosen
     app = create_app(settings)
     server = Server(app, app.state.duty, possible(settings), started)
     for number in ENDS:
         # The server takes these while it runs and raises them again when it has drained: then they mean a clean end.
         signal.signal(number, lambda *_: None)
-    server.run([listener] if listener else None)
+    server.run([listener])
     return 0 if server.started else 1
 
 
@@ -160,7 +167,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, work: Work, forget: Callable[[int], None] = lambda pid: None):
         self.settings, self.work, self.forget = settings, work, forget
-        self.listener = configured(None, settings).bind_socket()
+        self.listener = bound(settings)
         self.workers: list[Worker] = []
         self.told, self.been_up = False, False
 

@@ -4,6 +4,7 @@ argparse, because training must run where only torch, numpy, safetensors, Pillow
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -37,6 +38,9 @@ def run(commands: argparse.ArgumentParser, argv: list[str] | None) -> int:
         return 130
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read what is printed has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except MISTAKES as error:
         print(f"{commands.prog}: {told(error)}", file=sys.stderr)
         return 1

@@ -50,8 +50,11 @@ def sample(asked: argparse.Namespace) -> int:
     return 0
 
 
-def put_together(asked: argparse.Namespace, pictures: np.ndarray, columns: int = 0, first: int = 0) -> None:
-    """Writes pictures `n h w c` to OUT: a grid, a film, or a folder of single ones, numbered from `first`.
+def put_together(
+    asked: argparse.Namespace, pictures: np.ndarray, columns: int = 0, first: int = 0, alone: bool = False
+) -> None:
+    """Writes pictures `n h w c` to OUT: a grid, a film, or a folder of single ones, numbered from `first`. One that
+    stands `alone` is no grid of one, but itself.
 
     Raises DataError, PictureTooLarge.
     """
@@ -64,7 +67,7 @@ def put_together(asked: argparse.Namespace, pictures: np.ndarray, columns: int =
         with writing(asked.target) as stream:
             images.save(strip, "webp", stream, **options | written(asked))
     elif form:
-        keep(asked.target, sampling.grid(pictures, columns=columns), form, asked)
+        keep(asked.target, pictures[0] if alone else sampling.grid(pictures, columns=columns), form, asked)
     else:
         for number, picture in enumerate(pictures, first):
             keep(asked.target / f"{number:06d}.png", picture, "png", asked)

@@ -1,12 +1,14 @@
 """The verbs that make pictures of pictures: denoise, reconstruct, colorize."""
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from models import checkpoints, denoisers, images, inference, letterbox
@@ -14,11 +16,11 @@ from models.arguments import device, level, positive, share
 from models.catalog import SHIPPED, Catalog, Entry
 from models.cli.comparison import side_by_side
 from models.cli.mistakes import told
-from models.cli.places import Errand, apart, format_named, read, targets, writing
+from models.cli.places import STREAM, Errand, apart, format_named, read, targets, writing
 from models.cli.shelf import able, session_of
 from models.cli.writing import add_written, written
 from models.denoisers import CAMERA, WHITE, WHITE_FROM
-from models.images import ANSWERED, WRITTEN, Picture, PictureError
+from models.images import ANSWERED, USUAL, WRITTEN, Limits, Picture, PictureError
 from models.inference import Session
 
 
@@ -43,6 +45,13 @@ def add_pictures(one: argparse.ArgumentParser, model: str | None, otherwise: str
         action="store_true",
         help="do pictures of a folder again that have an answer already; else an answer that is not older than its "
         "picture is let be, even one made with other settings",
+    )
+    one.add_argument(
+        "--max-pixels",
+        type=positive,
+        default=USUAL.max_pixels,
+        metavar="COUNT",
+        help=f"refuse pictures of more pixels than these (default: {USUAL.max_pixels})",
     )
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
 
@@ -94,7 +103,7 @@ class Sessions:
     @cached_property
     def catalog(self) -> Catalog:
         """What else there is to be asked."""
-        return Catalog.of(SHIPPED, self.asked.shelf)
+        return Catalog.readable(SHIPPED, self.asked.shelf)[0]  # what can't be used was named by `able`
 
     def of(self, entry: Entry) -> Session:
         """Raises CheckpointError."""
@@ -115,6 +124,8 @@ def each_picture(asked: argparse.Namespace, ask: str, answer: Answer) -> int:
     errands = errands_of(asked)
     if not errands:
         return 0
+    if errands[0].target != STREAM:
+        errands[0].target.parent.mkdir(parents=True, exist_ok=True)  # a place that can't be is told before any work
     failed: list[str] = []
     try:
         run_errands(errands, failed, lambda errand: answered(sessions, errand, answer, asked))
@@ -150,6 +161,8 @@ def run_errands(errands: list[Errand], failed: list[str], run: Callable[[Errand]
                 megapixels += run(errand)
                 done = 1
             except UNFIT as error:
+                if isinstance(error, OSError) and error.errno in NO_ROOM:
+                    raise
                 failed.append(f"{errand.source}: {told(error)}")
                 bar.total, done = bar.total - 1, 0
             bar.set_postfix_str(pace(megapixels, bar.format_dict["elapsed"], len(failed)), refresh=False)
@@ -167,10 +180,11 @@ def pace(megapixels: float, seconds: float, failed: int) -> str:
 
 def answered(sessions: Sessions, errand: Errand, answer: Answer, asked: argparse.Namespace) -> float:
     """Writes the answer to one picture, with what the camera noted of it; returns its megapixels."""
-    picture, notes = opened(read(errand.source))
+    picture, notes = opened(read(errand.source), Limits(asked.max_pixels))
+    form = asked.format or format_named(errand.target) or ANSWERED[picture.format]
+    images.check_fits(picture, form)  # before hours of work, not after
     before = replace(picture, pixels=picture.pixels.copy()) if asked.compare else None
     picture = answer(sessions, picture, asked)
-    form = asked.format or format_named(errand.target) or ANSWERED[picture.format]
     with writing(errand.target) as stream:
         images.save(picture, form, stream, metadata=notes, **written(asked))
     if before is not None:
@@ -179,19 +193,26 @@ def answered(sessions: Sessions, errand: Errand, answer: Answer, asked: argparse
     return picture.width * picture.height / 1e6
 
 
-def opened(data: bytes) -> tuple[Picture, bytes | None]:
+def opened(data: bytes, limits: Limits) -> tuple[Picture, bytes | None]:
     """A picture, and what the camera noted of it."""
-    notes = images.exif_of(data)  # first, as for this a PNG is decoded as well, and then there would be two of it
-    return images.read(data), notes
+    notes = images.exif_of(data, limits)  # first, as for this a PNG is decoded as well: there would be two of it
+    return images.read(data, limits), notes
 
 
-UNFIT = (PictureError, inference.WrongSize, letterbox.CannotFit, inference.NotFinite, OSError)
+UNFIT = (
+    *(PictureError, inference.WrongSize, letterbox.CannotFit, inference.NotFinite, OSError),
+    *(MemoryError, torch.OutOfMemoryError),
+)
 """What can be wrong with one picture and not with the next."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""And of what the system says that which is wrong with all that follow."""
 
 
 def cleaned(sessions: Sessions, picture: Picture, asked: argparse.Namespace) -> Picture:
     """One picture, cleaned by the model that was named."""
     session, sigma = sessions.of(sessions.named), asked.sigma
+    if sigma is not None and not session.needs.level:
+        raise ValueError(f"{session.title} is told no level; leave --sigma out")
     if session.needs.level and sigma is None:
         sigma = denoisers.found(picture.pixels, picture.alpha).level
     return restored(session, picture, sigma or 0.0, asked)

@@ -19,10 +19,18 @@ from models.recipes import built, configured
 from models.types import Needs
 
 
-def able(asked: argparse.Namespace, task: str) -> catalog.Entry:
-    """The model asked for, if it can do what it is asked."""
-    entry = Catalog.of(SHIPPED, asked.shelf).find(asked.model)
-    if task not in entry.description.asks:
+def known(asked: argparse.Namespace) -> Catalog:
+    """What ships and what is on the shelf. What can't be used there is named, and keeps nothing else from being."""
+    usable, unusable = Catalog.readable(SHIPPED, asked.shelf)
+    for error in unusable:
+        print(f"left out of {asked.shelf}: {error}", file=sys.stderr)
+    return usable
+
+
+def able(asked: argparse.Namespace, task: str, *needed: str) -> catalog.Entry:
+    """The model asked for, if it can do what it is asked; or all that is `needed`, where the verb can do with less."""
+    entry = known(asked).find(asked.model)
+    if not set(needed or [task]) <= set(entry.description.asks):
         raise ValueError(
             f"{entry.description.title} can't {task}; it can: {', '.join(entry.description.asks) or 'nothing'}"
         )
@@ -46,7 +54,7 @@ def models(asked: argparse.Namespace) -> int:
 
     Of each: the recipe that it was trained by, the size of the pictures that it takes, and what it can be asked.
     """
-    entries = [entry for _, entry in sorted(Catalog.of(SHIPPED, asked.shelf).entries.items())]
+    entries = [entry for _, entry in sorted(known(asked).entries.items())]
     if asked.json:
         print(json.dumps([told_of(entry) for entry in entries], indent=2))
         return 0
@@ -110,7 +118,7 @@ def prepare(asked: argparse.Namespace) -> int:
     if asked.graphs is None:
         raise ValueError("there is no cache to keep compiled models in")
     asked.graphs.mkdir(parents=True, exist_ok=True)
-    for title, entry in sorted(Catalog.of(SHIPPED, asked.shelf).entries.items()):
+    for title, entry in sorted(known(asked).entries.items()):
         session = session_of(checkpoints.load(entry.folder), asked)
         session.prepare(entry.description.asks)
         print(f"{title}: {', '.join(sorted(session.programs))}, {session.made}")

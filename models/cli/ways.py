@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,41 +16,61 @@ from models.cli.writing import add_written
 from models.inference import Session
 
 
-def add_drawn(one: argparse.ArgumentParser) -> None:
-    """What the three have in common."""
+def add_drawn(one: argparse.ArgumentParser, model: str | None = "digits-vae") -> None:
+    """What the three have in common; `model` is the one asked unless another is named."""
     one.add_argument("target", type=Path, metavar="OUT", help="a file for one grid of all, a folder for single PNGs")
-    one.add_argument("--model", default="digits-vae", help="one that `denoir models` lists (default: digits-vae)")
+    otherwise = model or f"the one that IN names, or {USUAL}"
+    one.add_argument("--model", default=model, help=f"one that `denoir models` lists (default: {otherwise})")
     add_film(one)
     add_written(one)
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
 
 
+USUAL = "digits-vae"
+
+
 def add_decode(one: argparse.ArgumentParser) -> None:
     one.add_argument("source", type=Path, metavar="IN", help="JSON as `encode` prints it, or - for standard input")
-    add_drawn(one)
+    add_drawn(one, None)
 
 
 def decode(asked: argparse.Namespace) -> int:
     """Make pictures of codes.
 
-    IN holds `code`, a list of numbers, or `codes`, several such lists.
+    IN holds `code`, a list of numbers, whose picture is written as it is, or `codes`, several such lists; and the
+    `model` that they are of, as `encode` tells it.
     """
+    told = told_in(read(asked.source))
+    asked.model = asked.model or told.model or USUAL
     session = session_of(checkpoints.load(able(asked, "decode").folder), asked)
-    codes = told_codes(read(asked.source), session.needs.latent or 0)
-    put_together(asked, inference.decode_codes(session, codes))
+    if told.codes.shape[1] != session.needs.latent or not np.isfinite(told.codes).all():
+        raise ValueError(f"each code of {session.title} has {session.needs.latent} finite numbers")
+    put_together(asked, inference.decode_codes(session, told.codes), alone=told.alone)
     return 0
 
 
-def told_codes(data: bytes, latent: int) -> np.ndarray:
-    """Codes `n k` out of JSON. Raises ValueError for what holds none that the model could have."""
+class Told(NamedTuple):
+    """Codes `n k` as they came, whether it is `alone` and no list of codes, and the model that they are said to be
+    of."""
+
+    codes: np.ndarray
+    alone: bool
+    model: str | None
+
+
+def told_in(data: bytes) -> Told:
+    """What JSON tells of codes. Raises ValueError where it tells of none."""
     try:
         told = json.loads(data)
-        codes = np.array(told["codes"] if "codes" in told else [told["code"]], np.float32)
-    except (TypeError, ValueError, KeyError) as error:
+        alone, model = "codes" not in told, told.get("model")
+        codes = np.array([told["code"]] if alone else told["codes"], np.float32)
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError('the JSON is to hold "code", a list of numbers, or "codes", a list of such lists') from error
-    if codes.ndim != 2 or codes.shape[1] != latent or not np.isfinite(codes).all():
-        raise ValueError(f"each code of this model has {latent} finite numbers")
-    return codes
+    if codes.ndim != 2:
+        raise ValueError("a code is a list of numbers")
+    if not isinstance(model, str | None):
+        raise ValueError('"model" is the name of one')
+    return Told(codes, alone, model)
 
 
 def add_interpolate(one: argparse.ArgumentParser) -> None:
@@ -66,7 +87,9 @@ def interpolate(asked: argparse.Namespace) -> int:
 
     FROM and TO are each a seed, whose first picture it is, or the file of a picture.
     """
-    session = session_of(checkpoints.load(able(asked, "interpolate").folder), asked)
+    seeds = asked.first.isdecimal() or asked.last.isdecimal()
+    needed = ["interpolate"] if seeds else ["encode", "decode"]  # who asks of pictures needs no prior
+    session = session_of(checkpoints.load(able(asked, "interpolate", *needed).folder), asked)
     first, last = (end(session, word, asked.temperature) for word in (asked.first, asked.last))
     codes = sampling.between(first, last, asked.steps, asked.path)
     put_together(asked, inference.decode_codes(session, codes))

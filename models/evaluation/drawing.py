@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from models import inference
 from models.checkpoints import Model
-from models.corruptions import normal
+from models.corruptions import Binarized, normal
 from models.data import as_floats
 from models.evaluation.evidence import SEED, evidence
 from models.evaluation.likeness import Sets, compared
@@ -16,6 +16,7 @@ from models.evaluation.pixels import CHUNK, chunks, contact, whole
 from models.evaluation.protocol import Report, Row, Trial
 from models.inference import Session
 from models.posterior import Posterior, active, joined, told_by_each
+from models.recipes import RECIPES
 
 NUMBERS = "What each number of the code tells, of the divergence from the normal nearest to all its values"
 LISTED = 256
@@ -30,7 +31,7 @@ def as_sampler(model: Model, session: Session, trial: Trial) -> Report:
     targets, told = targets_of(model, clean)
     figures, table, posterior = bounded(session, targets)
     more = {NUMBERS: numbers(posterior)} if figures["latent"] <= LISTED else {}
-    if trial.samples:
+    if trial.samples and not taught_grey(model):
         rows, found = evidence(model, session, targets, trial)
         figures, more = figures | found, {"Likelihood by samples of each picture's code": rows} | more
     more |= compared(model, session, Sets.of(model, clean, trial.path))
@@ -44,8 +45,17 @@ def targets_of(model: Model, clean: Tensor) -> tuple[Tensor, str]:
     values = as_floats(clean)
     if model.network.config.likelihood != "bernoulli":
         return values, "values of 8 bits"
+    if taught_grey(model):
+        return values, "grey values as it was taught, of which the bound is no likelihood"
     chances = np.random.default_rng(SEED).random(values.shape, np.float32)
     return (torch.from_numpy(chances) < values).float(), f"black and white, drawn by the grey values with seed {SEED}"
+
+
+def taught_grey(model: Model) -> bool:
+    """Whether a model of black and white was taught grey values as chances, of which nothing is a likelihood."""
+    recipe = RECIPES.get(model.description.recipe)
+    binary = model.network.config.likelihood == "bernoulli"
+    return binary and recipe is not None and not isinstance(recipe.corruption, Binarized)
 
 
 def bounded(session: Session, targets: Tensor) -> tuple[dict[str, Any], list[Row], Posterior]:

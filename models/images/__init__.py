@@ -5,7 +5,7 @@ noted for those who may see it. What is wrong with a picture is told by a `Pictu
 """
 
 from models.images.decoding import read
-from models.images.encoding import format_for, save, write
+from models.images.encoding import AS_IT_CAME, check_fits, format_for, save, write
 from models.images.errors import (
     AnimatedPicture,
     DamagedPicture,
@@ -18,12 +18,14 @@ from models.images.errors import (
 from models.images.exif import exif_of
 from models.images.formats import ACCEPTED, ANSWERED, FORMATS, WRITTEN, Format, format_of
 from models.images.header import inspect
-from models.images.picture import Header, Limits, Picture, Pixels
+from models.images.picture import USUAL, Header, Limits, Picture, Pixels
 
 __all__ = [
     "ACCEPTED",
     "ANSWERED",
+    "AS_IT_CAME",
     "FORMATS",
+    "USUAL",
     "WRITTEN",
     "AnimatedPicture",
     "DamagedPicture",
@@ -37,6 +39,7 @@ __all__ = [
     "Pixels",
     "UnsupportedDepth",
     "UnsupportedFormat",
+    "check_fits",
     "exif_of",
     "format_for",
     "format_of",

@@ -29,11 +29,24 @@ _FRAME = 120
 _MAX_FRAMES = 1024
 
 
+AS_IT_CAME = ""
+"""Among formats that are wished for: that which the picture came in, or PNG where that one would not hold it."""
+
+
 def format_for(picture: Picture, wished: Sequence[str] = ()) -> str:
-    """The format of an answer: of those wished for, the best first, the one that holds all of the picture, else the
-    first; where none is, that which the picture came in, or PNG where that one would not hold it."""
-    fitting = [name for name in wished or (ANSWERED[picture.format],) if _holds(WRITTEN[name], picture)]
-    return fitting[0] if fitting else wished[0] if wished else "png"
+    """The format of an answer: of those wished for, the best first, the one that holds all of the picture; else the
+    first, or PNG where the wish, or one of them, was for none in particular."""
+    wished = wished or (AS_IT_CAME,)
+    named = [name or ANSWERED[picture.format] for name in wished]
+    fitting = [name for name in named if _holds(WRITTEN[name], picture)]
+    return fitting[0] if fitting else "png" if AS_IT_CAME in wished else named[0]
+
+
+def check_fits(picture: Picture, format: str, frames: int = 1) -> None:
+    """Raises PictureTooLarge where a format can't hold the size, of each of so many frames one above another."""
+    side, height = WRITTEN[format].max_side, picture.height // frames
+    if max(picture.width, height) > side:
+        raise PictureTooLarge(picture.width, height, side**2, side, WRITTEN[format].label)
 
 
 def _holds(form: Format, picture: Picture) -> bool:
@@ -77,8 +90,7 @@ def save(
     if not 1 <= quality <= 100 or effort not in (None, *range(10)):
         raise ValueError("quality is 1 to 100, effort 0 to 9")
     form, height = WRITTEN[format], _frame_height(picture, format, frames)
-    if max(picture.width, height) > form.max_side:
-        raise PictureTooLarge(picture.width, height, form.max_side**2, form.max_side)
+    check_fits(picture, format, frames)
     if form.deep and (picture.depth == 16 or format == "tiff"):
         samples = raster.stacked(picture.pixels, picture.alpha)
         _CONTAINERS[format](stream, samples, _profile(picture, samples.shape[2]), metadata, effort)

@@ -42,15 +42,24 @@ class AnimatedPicture(PictureError):
 
 
 class PictureTooLarge(PictureError):
-    """Over the limit of pixels, or one side over the limit of sides. All in pixels."""
+    """Over the limit of pixels, or one side over the limit of sides, of what is taken or of the `format` that it was to
+    be written in. All in pixels."""
 
-    def __init__(self, width: int, height: int, max_pixels: int, max_side: int = 65_535) -> None:
-        super().__init__(width, height, max_pixels, max_side)
+    def __init__(self, width: int, height: int, max_pixels: int, max_side: int = 65_535, format: str = "") -> None:
+        super().__init__(width, height, max_pixels, max_side, format)
         self.width, self.height, self.max_pixels, self.max_side = width, height, max_pixels, max_side
+        self.format = format
+
+    @property
+    def long(self) -> bool:
+        """Whether it is a side that is over its limit."""
+        return max(self.width, self.height) > self.max_side
 
     def __str__(self) -> str:
         size = f"The picture is {self.width:,} x {self.height:,} pixels"
-        if max(self.width, self.height) > self.max_side:
+        if self.format:
+            return f"{size}; in {self.format} a side has at most {self.max_side:,}. Another format may hold it."
+        if self.long:
             return f"{size}; a side may have at most {self.max_side:,}."
         return f"{size}; at most {self.max_pixels:,} pixels in all are accepted."
 

@@ -58,6 +58,7 @@ class Trainer:
         network = begun(self.recipe.architecture, self.config, start)
         check_crops(self.view, network.needs)
         self.identity = identity(plan, pictures, start)
+        self.started_from = start.description.title if start else None
         self.network: Any = channels_last(network.to(self.device))
         self.averaged = AveragedModel(self.network, multi_avg_fn=averaging(plan.schedule.averaging))
         self.call = torch.compile(self.network) if can_compile(plan.compile, self.device) else self.network
@@ -231,7 +232,7 @@ class Trainer:
             "recycled_units": self.progress.recycled,
             "corruption": str(self.recipe.corruption),
             "objective": str(self.objective),
-            "started_from": plan.start_from.name if plan.start_from else None,
+            "started_from": self.started_from,
         }
         config = asdict(self.config)
         asks = asks_of(self.recipe, self.network)

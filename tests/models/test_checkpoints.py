@@ -116,3 +116,21 @@ def test_a_write_that_is_interrupted_leaves_the_old_file_and_nothing_beside(tmp_
         raise KeyboardInterrupt
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
     assert path.read_bytes() == b"old"
+
+
+def test_two_who_write_one_file_do_not_write_into_each_other(tmp_path: Path):
+    path = tmp_path / "file"
+    (tmp_path / "file.new").write_bytes(b"of a user's own")
+    with checkpoints.replacing(path) as first:
+        first.write(b"a" * 20_000)
+        with checkpoints.replacing(path) as second:
+            second.write(b"b" * 10)
+        assert path.read_bytes() == b"b" * 10
+    assert path.read_bytes() == b"a" * 20_000
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "file.new"]
+
+
+def test_what_a_config_lacks_is_named(folder: Path):
+    (folder / "config.json").write_text('{"name": "mine"}')
+    with pytest.raises(CheckpointError, match="it lacks version, recipe, architecture, asks, config"):
+        checkpoints.describe(folder)

@@ -70,3 +70,8 @@ def test_the_bounds_of_a_form_are_told(client: TestClient):
     described = client.get("/openapi.json").json()["paths"]["/interpolate"]["post"]["requestBody"]["content"]
     form = described["multipart/form-data"]["schema"]
     assert (form["maxProperties"], form["additionalProperties"]["maxLength"]) == (2 + 8, 64 * 1024)
+
+
+def test_a_field_that_belongs_in_the_query_is_told_so(client: TestClient):
+    response = post(client, [FILE, part("strength", b"0.5")], b"x")
+    assert problem(response, 422, "invalid-parameter")["errors"][0]["parameter"] == "strength"

@@ -109,8 +109,18 @@ def test_a_terminal_is_greeted_in_a_few_plain_lines(shelf: Path):
 
 
 def test_a_port_that_the_system_chose_is_told_a_terminal(shelf: Path):
-    lines = spoken(shelf, "--port", "0", ready="running on")
-    assert re.search(r"running on http://127\.0\.0\.1:[1-9]", lines[-1])
+    lines = spoken(shelf, "--port", "0", ready="/docs")
+    assert re.search(r"the page is at http://127\.0\.0\.1:[1-9]", lines[-1])
+
+
+def test_a_port_that_is_taken_ends_it_before_anything_is_loaded(shelf: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-c", BARE, "--shelf", str(shelf), "serve", "--port", port]
+        ended = subprocess.run(command, env=os.environ | {"DENOIR_METRICS_PORT": "0"}, capture_output=True, text=True)
+    assert ended.returncode == 3
+    assert "in use" in ended.stderr
+    assert "loaded" not in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -128,7 +138,7 @@ def test_what_is_said_plainly_is_no_line_of_json_as_well(
     name: str, level: int, message: str, fields: dict, shown: str | None, capsys: pytest.CaptureFixture
 ):
     record = logging.makeLogRecord({"name": name, "levelno": level, "msg": message, **fields})
-    assert cli.Plainly(8000).filter(record) == (shown is None)
+    assert cli.plainly(record) == (shown is None)
     assert capsys.readouterr().err == (shown or "")
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from models.images import AS_IT_CAME
 from service.app import READ_AHEAD
 from service.guards import negotiated
 from service.settings import MIB
@@ -26,7 +27,7 @@ WRITABLE = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp"}
         ("image/*", []),
         ("image/webp", ["webp"]),
         ("image/png;q=0.5, image/jpeg", ["jpeg", "png"]),
-        ("text/html, image/webp;q=0.8, */*;q=0.1", ["webp"]),
+        ("text/html, image/webp;q=0.8, */*;q=0.1", ["webp", AS_IT_CAME]),
         ("image/png;q=0", []),
         ("application/json", []),
         ("*/*, image/jpeg;q=0.2", []),

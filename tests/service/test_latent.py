@@ -313,3 +313,10 @@ def test_a_model_that_knows_transparency_is_shown_and_gives_it(family: TestClien
     assert (rebuilt.mode, drawn.mode, film.mode) == ("RGBA", "RGBA", "RGBA")
     opaque = decoded(post(family, "/reconstruct", encoded(clear), model="tiny-clear", format="jpeg").content)
     assert opaque.mode == "RGB"
+
+
+def test_what_codes_and_encode_tell_can_be_decoded_as_it_is(client: TestClient):
+    drawn = get(client, "/codes", n=2, seed=3).json()
+    assert singles(client.post("/decode", json=drawn | {"format": "zip"})) is not None
+    told = post(client, "/encode", FITTING).json()
+    assert client.post("/decode", json=told).status_code == 200

@@ -39,8 +39,7 @@ def test_what_is_refused_is_let_go_of_at_once() -> None:
             with pytest.raises(UnsupportedFormat):
                 await decoders.read(sent)
             del sent
-            await asyncio.sleep(0)
-            assert gone == [b"no picture"]
+            await until(lambda: gone == [b"no picture"])
 
     gc.disable()
     try:

@@ -398,3 +398,26 @@ def test_a_value_that_is_not_finite_is_never_hidden(client: TestClient, monkeypa
     problem(denoise(client, sigma=5), 500, "not-finite")
     monkeypatch.undo()
     assert denoise(client, sigma=5).status_code == 200
+
+
+def test_a_parameter_that_there_is_not_is_told_so_and_which_was_meant(client: TestClient):
+    body = problem(denoise(client, stregth=0.5), 422, "invalid-parameter")
+    assert body["errors"][0]["parameter"] == "stregth"
+    assert "did you mean strength?" in body["detail"]
+    assert {"sigma", "strength", "format"} <= set(body["known"])
+    assert "<b>" not in str(problem(client.get("/sample", params={"<b>": 1}), 422, "invalid-parameter"))
+
+
+def test_a_level_is_told_to_no_model_that_takes_none(client: TestClient):
+    fitting = encoded(scene(12, 10, 0)[..., :1])
+    body = problem(denoise(client, fitting, model="tiny-denoise", sigma=9), 422, "invalid-parameter")
+    assert body["errors"][0]["parameter"] == "sigma"
+
+
+def test_a_side_that_the_format_can_not_hold_is_told_before_anything_is_computed(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("service.engine.Session.restore", None)
+    body = problem(denoise(client, encoded(scene(2, 16_400, 0)), sigma=9, format="webp"), 413, "image-too-large")
+    assert (body["format"], body["max_side"]) == ("WebP", 16_383)
+    assert "max_pixels" not in body

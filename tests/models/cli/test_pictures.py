@@ -1,5 +1,6 @@
 """Many pictures at once, streams, and before beside after."""
 
+import errno
 import io
 import json
 import os
@@ -14,7 +15,7 @@ from conftest import scene, stocked
 from PIL import Image, ImageCms
 
 from models import checkpoints, images
-from models.cli import main
+from models.cli import main, pictures
 from models.cli.comparison import GAP, side_by_side
 from models.cli.pictures import run_errands
 from models.cli.places import Errand
@@ -244,3 +245,63 @@ def test_each_picture_is_cleaned_by_the_model_that_suits_its_noise_unless_one_is
     assert untouched("--model", "photo") == set()
     assert untouched("--model", "photo-real") == {"calm.png", "loud.png"}
     assert untouched("--sigma", 5) == set()
+
+
+def test_a_place_that_can_not_be_is_told_before_any_work(shelf: Path, photographs: Path, tmp_path: Path, capsys):
+    (tmp_path / "file").write_text("")
+    for sample in (photographs, next(photographs.iterdir())):
+        assert (
+            main(["--shelf", str(shelf), "denoise", str(sample), str(tmp_path / "file" / "out"), "--model", "x"]) == 1
+        )
+    assert main(["--shelf", str(shelf), "denoise", str(photographs), "/proc/nowhere", "--model", "tiny-photo"]) == 1
+    assert "/proc/nowhere" in capsys.readouterr().err
+
+
+def test_a_full_disk_ends_the_run(shelf: Path, photographs: Path, tmp_path: Path, monkeypatch, capsys):
+    asked: list[object] = []
+
+    def full(*words: object) -> float:
+        asked.append(words)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pictures, "answered", full)
+    assert main(["--shelf", str(shelf), "denoise", str(photographs), str(tmp_path), "--model", "tiny-photo"]) == 1
+    assert len(asked) == 1
+    assert "No space left" in capsys.readouterr().err
+
+
+def test_what_finds_no_memory_is_passed_over(shelf: Path, photographs: Path, tmp_path: Path, monkeypatch):
+    asked: list[object] = []
+
+    def large(*words: object) -> float:
+        asked.append(words)
+        raise MemoryError
+
+    monkeypatch.setattr(pictures, "answered", large)
+    assert main(["--shelf", str(shelf), "denoise", str(photographs), str(tmp_path), "--model", "tiny-photo"]) == 1
+    assert len(asked) > 1
+
+
+def test_as_many_pixels_are_taken_as_are_said(shelf: Path, tmp_path: Path, capsys):
+    Image.new("RGB", (20, 10)).save(source := tmp_path / "a.png")
+    words = ["--shelf", str(shelf), "denoise", str(source), str(tmp_path / "b.png"), "--model", "tiny-photo"]
+    assert main([*words, "--max-pixels", "199"]) == 1
+    assert "199 pixels" in capsys.readouterr().err
+    assert main([*words, "--max-pixels", "200"]) == 0
+
+
+def test_a_level_is_told_to_no_model_that_takes_none(shelf: Path, tmp_path: Path, capsys):
+    Image.new("L", (10, 12)).save(source := tmp_path / "a.png")
+    words = ["denoise", str(source), str(tmp_path / "b.png"), "--model", "tiny-denoise", "--sigma", "9"]
+    assert main(["--shelf", str(shelf), *words]) == 1
+    assert "leave --sigma out" in capsys.readouterr().err
+
+
+def test_a_format_too_small_for_a_picture_is_told_before_it_is_cleaned(
+    shelf: Path, tmp_path: Path, monkeypatch, capsys
+):
+    Image.new("L", (16_400, 1)).save(source := tmp_path / "a.png")
+    monkeypatch.setattr(pictures, "restored", None)
+    words = ["denoise", str(source), str(tmp_path / "b.webp"), "--model", "tiny-photo", "--sigma", "9"]
+    assert main(["--shelf", str(shelf), *words]) == 1
+    assert "in WebP a side has at most 16,383" in capsys.readouterr().err

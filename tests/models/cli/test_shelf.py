@@ -65,3 +65,13 @@ def test_a_network_that_can_not_be_is_told_by_its_folder(tmp_path: Path, capsys:
     (tmp_path / "odd" / "config.json").write_text(json.dumps(config | {"config": {"wings": 2}}))
     assert main(["--shelf", str(tmp_path), "models"]) == 1
     assert "odd: there is no such network: " in capsys.readouterr().err
+
+
+def test_what_is_no_checkpoint_is_named_and_keeps_nothing_else_from_being(shelf: Path, tmp_path: Path, capsys):
+    alien = tmp_path / "shelf" / "scratch"
+    alien.mkdir(parents=True)
+    (alien / "config.json").write_text('{"hello": 1}')
+    assert main(["--shelf", str(tmp_path / "shelf"), "models"]) == 0
+    told = capsys.readouterr()
+    assert "photo@" in told.out
+    assert "scratch: config.json can't be read: it lacks name" in told.err

@@ -122,3 +122,23 @@ def test_json_of_several_codes_makes_as_many_pictures(shelf: Path, tmp_path: Pat
 
 def length_of(shelf: Path) -> int:
     return json.loads((shelf / "tiny-vae" / "config.json").read_text())["config"]["latent"]
+
+
+def test_a_code_is_decoded_by_the_model_that_it_is_of_and_is_no_grid_of_one(
+    shelf: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert run(shelf, "encode", drawn / "000000.png", "--model", "tiny-vae") == 0
+    (told := tmp_path / "code.json").write_text(capsys.readouterr().out)
+    for words, out in ((), "by-name.png"), (("--model", "tiny-vae"), "by-flag.png"):
+        assert run(shelf, "decode", told, tmp_path / out, *words) == 0
+    assert np.array_equal(pixels(tmp_path / "by-name.png"), pixels(tmp_path / "by-flag.png"))
+    assert pixels(tmp_path / "by-name.png").shape == pixels(drawn / "000000.png").shape
+    assert run(shelf, "decode", told, tmp_path / "x.png", "--model", "digits-vae") == 1
+    assert "digits-vae" in capsys.readouterr().err
+
+
+def test_a_way_between_pictures_needs_no_prior(shelf: Path, drawn: Path, tmp_path: Path, capsys):
+    ends = [drawn / "000000.png", drawn / "000001.png"]
+    assert run(shelf, "interpolate", *ends, tmp_path / "way.png", "--model", "digits-sparse", "--steps", 3) == 0
+    assert run(shelf, "interpolate", 7, ends[0], tmp_path / "x.png", "--model", "digits-sparse") == 1
+    assert "can't interpolate" in capsys.readouterr().err

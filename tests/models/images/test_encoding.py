@@ -7,7 +7,7 @@ from files import MAKER, SRGB, encoded, noise, scene
 from PIL import Image
 
 from models import images
-from models.images import WRITTEN, Picture, PictureTooLarge, UnsupportedFormat
+from models.images import AS_IT_CAME, WRITTEN, Picture, PictureTooLarge, UnsupportedFormat
 
 
 @pytest.mark.parametrize("form", list(WRITTEN))
@@ -137,6 +137,9 @@ def test_what_cannot_be_written() -> None:
         ((3, 3, 3), np.uint8, True, "png", ("jpeg",), "jpeg"),
         ((3, 3, 1), np.uint16, False, "png", ("avif", "webp", "png"), "png"),
         ((1, 17_000, 1), np.uint8, False, "png", ("webp", "jpeg"), "jpeg"),
+        ((3, 3, 1), np.uint16, False, "png", ("webp", AS_IT_CAME), "png"),
+        ((3, 3, 1), np.uint8, False, "jpeg", ("webp", AS_IT_CAME), "webp"),
+        ((1, 17_000, 1), np.uint8, True, "bmp", ("webp", AS_IT_CAME), "png"),
         ((1, 33_000, 1), np.uint8, False, "png", ("avif", "png"), "png"),
     ],
 )
@@ -144,4 +147,4 @@ def test_the_format_of_an_answer_is_the_best_that_holds_all_of_it(
     shape: tuple[int, ...], dtype: type, alpha: bool, came: str, wished: tuple[str, ...], answered: str
 ) -> None:
     picture = Picture(np.zeros(shape, dtype), np.zeros(shape[:2], dtype) if alpha else None, format=came)
-    assert images.format_for(picture, [one for one in wished if one in WRITTEN]) == answered
+    assert images.format_for(picture, [one for one in wished if one in (*WRITTEN, AS_IT_CAME)]) == answered
