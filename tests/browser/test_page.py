@@ -274,6 +274,38 @@ def test_a_key_is_asked_for_once_and_sent_with_all(browser: Browser, locked: Ser
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "wrong", ["a-key-of-sixteen…", "a-key\u200b-of-sixteen-letters", "a-key-of-sixteen’s", "a key of sixteen"]
+)
+def test_what_cant_be_sent_as_a_key_is_refused_and_another_asked_for(browser: Browser, locked: Server, wrong: str):
+    with visiting(browser, locked.url, refusals=True) as visit:
+        page = visit.open()
+        dialog = page.get_by_role("dialog", name="A key, please")
+        expect(dialog).to_contain_text("This service answers those who have a key")
+        dialog.get_by_label("Key").fill(wrong)
+        dialog.get_by_role("button", name="Use it").click()
+        expect(dialog).to_contain_text("That can’t be a key")
+        expect(dialog.get_by_label("Key")).to_have_value("")
+        assert page.evaluate("() => sessionStorage.length") == 0
+        dialog.get_by_label("Key").fill(f" {KEY} ")
+        dialog.get_by_role("button", name="Use it").click()
+        page.wait_for_selector("#clean .samples img")
+        expect(dialog).to_be_hidden()
+
+
+@pytest.mark.slow
+def test_what_was_kept_and_cant_be_sent_as_a_key_is_as_good_as_none(browser: Browser, locked: Server):
+    with visiting(browser, locked.url, refusals=True) as visit:
+        visit.page.add_init_script("sessionStorage.setItem('denoir-key', 'a-key-of-sixteen…')")
+        page = visit.open()
+        dialog = page.get_by_role("dialog", name="A key, please")
+        expect(dialog).to_contain_text("This service answers those who have a key")
+        dialog.get_by_label("Key").fill(KEY)
+        dialog.get_by_role("button", name="Use it").click()
+        page.wait_for_selector("#clean .samples img")
+
+
+@pytest.mark.slow
 def test_who_has_no_key_is_told_what_to_do(browser: Browser, locked: Server):
     with visiting(browser, locked.url, refusals=True) as visit:
         page = visit.open()
