@@ -127,6 +127,26 @@ def test_what_goes_wrong_after_the_first_tiles_is_told(refused: Visit):
     expect(page.locator("#clean .file .words")).to_contain_text("longer than the service lets an answer take")
 
 
+@pytest.mark.parametrize(
+    ("view", "place", "line"),
+    [
+        ("", "**/models", "#down"),
+        ("#dream?model=tiny-vae&seed=7", "**/sample?*", "#wall-notice"),
+        ("#dream?model=tiny-vae&seed=7", "**/codes?*", "#near-notice"),
+        ("#code?model=tiny-vae", "**/encode?*", "#code-notice"),
+        ("#code?model=tiny-vae", "**/decode", "#code-notice"),
+    ],
+)
+def test_a_body_that_is_cut_off_is_told_in_every_view(visit: Visit, view: str, place: str, line: str):
+    visit.page.route(place, lambda route: route.fulfill(status=200, body='{"code": [0.5, '))
+    page = visit.open(view)
+    expect(page.locator(line)).to_contain_text("That did not work. Try again.")
+    assert visit.errors, "the console has more of it"
+    assert not any("Cannot read properties" in error for error in visit.errors)
+    page.goto("about:blank")
+    visit.errors.clear()
+
+
 @pytest.fixture(scope="module")
 def large() -> bytes:
     """A noisy photograph of 20 megapixels."""

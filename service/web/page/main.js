@@ -1,7 +1,7 @@
 // The page: what is at which address, and what there is to be asked.
 import { find, make, notice } from "./dom.js";
 import { findCopyist } from "./pictures.js";
-import { Trouble, json } from "./service.js";
+import { json } from "./service.js";
 import { told } from "./words.js";
 
 const VIEWS = {
@@ -74,7 +74,6 @@ async function start() {
     models = (await json("/models")).models;
     findCopyist(models);
   } catch (error) {
-    if (!(error instanceof Trouble)) throw error;
     down(told(error));
   }
   await visit();

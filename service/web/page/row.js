@@ -135,9 +135,8 @@ export class Row {
 
   /** Who is told when there will be room waits for it, which is nothing wrong yet. */
   failed(error) {
-    if (!(error instanceof Trouble)) console.error(error);
     if (error.after && this.tries++ < OWN_TRIES) return this.wait(error.after, error);
-    const words = error instanceof Trouble ? told(error) : "That did not work. Try again.";
+    const words = told(error);
     this.passes = error.passes ?? true;
     this.tell("bad", words);
     say(`${this.name}: ${words}`);

@@ -1,4 +1,5 @@
 // What is said: sizes, times, and what to do about what went wrong.
+import { Trouble } from "./service.js";
 
 export function bytes(count) {
   if (count < 1000) return `${count} bytes`;
@@ -55,8 +56,12 @@ export function why({ slug, problem }) {
   return PASSING[slug] ?? SENTENCES[slug]?.(problem) ?? sentence(problem.detail ?? "that did not work");
 }
 
-/** The same, and what to do about it. */
+/** The same, and what to do about it. Not of what is no Trouble, as a body that was cut off: that is for the console. */
 export function told(trouble) {
+  if (!(trouble instanceof Trouble)) {
+    console.error(trouble);
+    return "That did not work. Try again.";
+  }
   const { slug, after, passes } = trouble;
   if (after) return `${why(trouble)} It can be asked again in about ${seconds(after)}.`;
   if (PASSING[slug]) return `${why(trouble)} Try again in a moment.`;
