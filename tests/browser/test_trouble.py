@@ -147,6 +147,30 @@ def test_a_body_that_is_cut_off_is_told_in_every_view(visit: Visit, view: str, p
     visit.errors.clear()
 
 
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (
+            {"max_side": 16383, "format": "webp"},
+            "A side of a picture in WebP may have at most 16383 pixels. Choose another format: PNG.",
+        ),
+        (
+            {"max_side": 65500, "format": "jpeg"},
+            "A side of a picture in JPEG may have at most 65500 pixels. Choose another format: PNG.",
+        ),
+        ({"max_side": 65535}, "A side of a picture may have at most 65535 pixels. Make it smaller."),
+        ({}, "It has 0.8 megapixels, and the service takes 268.4 megapixels. Make it smaller."),
+    ],
+)
+def test_of_what_is_too_large_it_is_told_what_is(refused: Visit, members: dict[str, object], said: str):
+    page = refused.open()
+    told = {"type": "urn:denoir:image-too-large", "status": 413, "detail": "it is too large", "max_pixels": 268_435_456}
+    told |= {"width": 20_000, "height": 40} | members
+    page.route("**/denoise?*", lambda route: route.fulfill(status=413, json=told))
+    choose(page, "a.png", PICTURE)
+    expect(page.locator("#clean .file.bad .words")).to_have_text(said)
+
+
 @pytest.fixture(scope="module")
 def large() -> bytes:
     """A noisy photograph of 20 megapixels."""

@@ -30,8 +30,7 @@ const SENTENCES = {
   unreadable: () => "This can’t be read: it is a folder, or has been moved since. Choose it from where it is now.",
   "empty-upload": () => "The file is empty. Take another copy of it.",
   animated: () => "It moves, or has several pages. Save the one picture that you want.",
-  "image-too-large": (it) =>
-    `It has ${megapixels(it.width * it.height)}, and the service takes ${megapixels(it.max_pixels)}. Make it smaller.`,
+  "image-too-large": tooLarge,
   "upload-too-large": (it) => `The file is larger than the ${bytes(it.max_bytes)} that the service takes. Make it smaller.`,
   "wrong-size": (it) => `This model takes pictures of ${it.width} × ${it.height} alone. Choose another model.`,
   "cannot-fit": (it) => `${sentence(it.detail)} Take another picture.`,
@@ -40,6 +39,14 @@ const SENTENCES = {
   "not-finite": () => "The model has no answer to this. Try another noise level, or another model.",
   "internal-error": (it) => `Something went wrong in the service. Its log has it under ${it.instance}. Try again.`,
 };
+
+/** Of too long a side: another format than the one asked for may have it; where none is named, the service has not. */
+function tooLarge({ width, height, max_pixels, max_side, format }) {
+  if (!max_side) return `It has ${megapixels(width * height)}, and the service takes ${megapixels(max_pixels)}. Make it smaller.`;
+  if (!format) return `A side of a picture may have at most ${max_side} pixels. Make it smaller.`;
+  const name = { webp: "WebP" }[format] ?? format.toUpperCase();
+  return `A side of a picture in ${name} may have at most ${max_side} pixels. Choose another format: PNG.`;
+}
 
 /** The same of what passes by itself. */
 const PASSING = {
