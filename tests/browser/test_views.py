@@ -4,11 +4,28 @@ import numpy as np
 import pytest
 from answers import encoded
 from conftest import scene
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
-from .conftest import FAMILY, Visit
+from .conftest import FAMILY, Visit, holding
 
 pytestmark = pytest.mark.slow
+
+ONE, OTHER = encoded(scene(24, 20, 2)), encoded(scene(36, 30, 2))
+"""Told apart on the page by their sizes, also from the models' own pictures, which are 10 x 12."""
+
+
+def bring(page: Page, picture: bytes) -> None:
+    """Chooses a file to be encoded."""
+    page.locator("#code-settings input[type=file]").set_input_files(
+        [{"name": "a.png", "mimeType": "image/png", "buffer": picture}]  # type: ignore[arg-type]
+    )
+
+
+def shows(page: Page, width: int, numbers: int) -> None:
+    """Waits till a picture of that width stands beside a code of so many numbers, and nothing more is asked for."""
+    expect(page.locator("#code-picture")).to_have_attribute("width", str(width))
+    expect(page.locator("#bars .bar")).to_have_count(numbers)
+    page.wait_for_load_state("networkidle")
 
 
 def test_a_grey_picture_gets_colours(visit: Visit):
@@ -37,12 +54,9 @@ def test_a_picture_that_has_colours_is_shown_without_them_before(visit: Visit):
 def test_a_code_is_bars_that_can_be_left_out(visit: Visit):
     page = visit.open("#code?model=tiny-sparse")
     bars = page.get_by_role("listbox", name="The code")
-    picture = encoded(scene(12, 10, 2))
-    page.locator("#code-settings input[type=file]").set_input_files(
-        [{"name": "a.png", "mimeType": "image/png", "buffer": picture}]  # type: ignore[arg-type]
-    )
+    bring(page, ONE)
     expect(bars.get_by_role("option")).to_have_count(20)
-    code = page.request.post(f"{visit.url}/encode?model=tiny-sparse", data=picture).json()["code"]
+    code = page.request.post(f"{visit.url}/encode?model=tiny-sparse", data=ONE).json()["code"]
     expect(page.locator("#code-told")).to_contain_text("20 numbers")
 
     with page.expect_request("**/decode") as asked:
@@ -60,6 +74,60 @@ def test_a_code_is_bars_that_can_be_left_out(visit: Visit):
     with page.expect_request("**/decode") as asked:
         page.get_by_role("button", name="All of them").click()
     assert asked.value.post_data_json["code"] == code
+
+
+def test_ones_own_picture_is_taken_by_the_next_model_too(visit: Visit):
+    page = visit.open("#code?model=tiny-sparse")
+    shows(page, 10, 20)
+    bring(page, ONE)
+    shows(page, 20, 20)
+    assert page.locator("#code-settings input[type=file]").input_value() == "", "the same file can be chosen once more"
+    page.locator("#code-settings select").select_option("tiny-vae@1")
+    shows(page, 20, 5)
+    code = page.request.post(f"{visit.url}/encode?model=tiny-vae", data=ONE).json()["code"]
+    bars = page.locator("#bars .bar").evaluate_all("all => all.map((one) => one.ariaLabel.split(': ')[1])")
+    assert [float(bar) for bar in bars] == pytest.approx(code, rel=0.01)
+
+
+def test_where_a_models_own_picture_was_taken_last_the_next_model_begins_with_its_own(visit: Visit):
+    page = visit.open("#code?model=tiny-sparse")
+    shows(page, 10, 20)
+    bring(page, ONE)
+    shows(page, 20, 20)
+    page.locator("#code-given .cell").nth(1).click()
+    shows(page, 10, 20)
+    page.locator("#code-settings select").select_option("tiny-vae@1")
+    shows(page, 10, 5)
+
+
+def test_of_two_pictures_the_one_taken_last_is_shown(visit: Visit):
+    page = visit.open("#code?model=tiny-sparse")
+    shows(page, 10, 20)
+    held = holding(page, "**/reconstruct?*", times=1)
+    with page.expect_request("**/reconstruct?*"):
+        bring(page, ONE)
+    bring(page, OTHER)
+    shows(page, 30, 20)
+    held[0].fulfill(body=ONE, content_type="image/png")
+    page.wait_for_timeout(500)
+    shows(page, 30, 20)
+
+
+def test_a_code_is_decoded_by_the_model_that_made_it(visit: Visit):
+    """Also where another model was chosen that has not answered yet, or can't."""
+    page = visit.open("#code?model=tiny-sparse")
+    shows(page, 10, 20)
+    held = holding(page, "**/reconstruct?*", times=1)
+    with page.expect_request("**/reconstruct?*"):
+        bring(page, ONE)
+    holding(page, "**/encode?*")
+    page.locator("#code-settings select").select_option("tiny-vae@1")
+    held[0].fulfill(body=ONE, content_type="image/png")
+    page.wait_for_timeout(500)
+    with page.expect_response("**/decode") as answer:
+        page.locator("#bars .bar").nth(4).click()
+    assert answer.value.request.post_data_json["model"] == "tiny-sparse@1"
+    assert answer.value.status == 200
 
 
 def test_a_drawing_of_ones_own_is_encoded(visit: Visit):

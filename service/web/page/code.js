@@ -24,20 +24,23 @@ export function open(models) {
 
 class Coded {
   constructor(models, all) {
-    Object.assign(this, { models, all, code: [], out: new Set(), here: 0 });
+    Object.assign(this, { models, all, code: [], out: new Set(), here: 0, own: null });
     this.form = find("code-settings");
     this.bars = find("bars");
     this.line = find("code-notice");
     this.body = find("code-body");
     this.walk = new Walk((bitmap) => showOn(find("code-rebuilt"), bitmap), (trouble) => this.wrong(trouble));
-    this.rebuild = eachFrame(() => this.walk.to(this.model.title, this.kept()));
+    this.rebuild = eachFrame(() => this.coder && this.walk.to(this.coder.title, this.kept()));
     const { model, draw, file } = this.form.elements;
     model.append(...choices(models));
     model.value = (models.find(({ recipe }) => recipe.includes("sparse")) ?? models[0]).title;
     model.addEventListener("change", () => this.showGiven());
     this.form.addEventListener("submit", (event) => event.preventDefault());
-    draw.addEventListener("click", async () => this.take(await new Easel().drawn(this.model.channels)));
-    file.addEventListener("change", () => this.take(file.files[0]));
+    draw.addEventListener("click", async () => this.takeOwn(await new Easel().drawn(this.model.channels)));
+    file.addEventListener("change", () => {
+      this.takeOwn(file.files[0]);
+      file.value = "";
+    });
     this.listen();
   }
 
@@ -49,7 +52,7 @@ class Coded {
     find("code-few").addEventListener("click", () => this.leaveOut(this.byHeight().slice(FEW)));
   }
 
-  /** Shows the chosen model's pictures to take, and the code of the first. */
+  /** Shows the chosen model's pictures to take, and the code of one's own, or else of the first. */
   visit(query) {
     this.showGiven(query);
     return [lost(this.models, query)];
@@ -61,51 +64,75 @@ class Coded {
     const { value } = model;
     if (this.model?.title === value) return;
     this.model = this.models.find(({ title }) => title === value);
+    this.giving?.abort(); // what is still asked for is the model's before
+    this.taking?.abort();
+    this.giving = new AbortController();
+    this.taking = null;
+    const { signal } = this.giving;
     this.body.ariaBusy = true;
     this.body.classList.toggle("paper", this.model.channels === 4);
+    await this.take(this.own);
     try {
-      const cells = await this.given();
+      const cells = await this.given(signal);
+      const first = cells.length ? await blobOf(cells[0]) : null;
+      if (signal.aborted) return;
       find("code-given").replaceChildren(...cells.map((canvas, number) => this.cell(canvas, number)));
-      if (cells.length) await this.take(await blobOf(cells[0]), cells[0]);
+      if (!this.taking) await this.take(first);
     } catch (error) {
-      this.wrong(error);
+      if (!signal.aborted) this.wrong(error);
     }
-    this.body.ariaBusy = false;
+    if (!signal.aborted) this.body.ariaBusy = false;
   }
 
   /** Pictures of the model's size, drawn by one that can: the VAE of its family, itself, or the first that draws such. */
-  async given() {
+  async given(signal) {
     const { size, channels, recipe, title } = this.model;
     const artists = this.all.filter((one) => one.asks.includes("sample") && String(one.size) === String(size) && one.channels === channels);
     const artist = named(artists, `${recipe.split("-")[0]}-vae`) ?? named(artists, title) ?? artists[0];
     if (!artist) return [];
-    const { blob } = await picture(path("/sample", { model: artist.title, seed: SEED, temperature: CALM, n: GIVEN }));
+    const { blob } = await picture(path("/sample", { model: artist.title, seed: SEED, temperature: CALM, n: GIVEN }), { signal });
     return cutOut(blob, GIVEN, size);
   }
 
   cell(canvas, number) {
     const button = make("button", { type: "button", className: "cell", aria: { label: `Take picture ${number + 1}` } }, canvas);
-    button.addEventListener("click", async () => this.take(await blobOf(canvas)));
+    button.addEventListener("click", async () => {
+      this.own = null;
+      this.take(await blobOf(canvas));
+    });
     return button;
   }
 
-  /** Asks for a picture's code, and shows both. */
+  /** Takes a file or a drawing, and keeps it for whatever model is chosen next. */
+  takeOwn(file) {
+    if (file) this.own = file;
+    this.take(file);
+  }
+
+  /** Asks for a picture's code, and shows both, unless another picture or model is chosen meanwhile. */
   async take(file) {
     if (!file) return;
+    this.taking?.abort();
+    this.taking = new AbortController();
+    const { model } = this;
+    const { signal } = this.taking;
+    const options = { method: "POST", body: file, signal };
     try {
-      const found = await json(path("/encode", { model: this.model.title }), { method: "POST", body: file });
-      const rebuilt = await picture(path("/reconstruct", { model: this.model.title, format: "png" }), { method: "POST", body: file });
+      const found = await json(path("/encode", { model: model.title }), options);
+      const rebuilt = await picture(path("/reconstruct", { model: model.title, format: "png" }), options);
       const shown = await createImageBitmap(file).catch(() => createImageBitmap(rebuilt.blob));
+      if (signal.aborted) return;
       showOn(find("code-picture"), shown);
-      this.show(found);
+      this.show(found, model);
       notice(this.line);
     } catch (error) {
-      this.wrong(error);
+      if (!signal.aborted) this.wrong(error);
     }
   }
 
-  show({ code, zeros }) {
-    Object.assign(this, { code, out: new Set() });
+  /** coder: the model whose code it is, as another one may have been chosen since. */
+  show({ code, zeros }, coder) {
+    Object.assign(this, { code, coder, out: new Set() });
     [this.here] = this.byHeight();
     const nought = Math.round(zeros * code.length);
     find("code-told").textContent = nought
