@@ -276,6 +276,7 @@ RECIPES: dict[str, Recipe] = {
         corruption=Nothing(),
         objective=Elbo("bernoulli", beta=0.025, warm_up=1_000),
         config=FASHION.config | {"latent": 80, "couplings": 14, "coupling_width": 320},
+        schedule=Schedule(steps=14_000, rate=2e-3, muon=True),
     ),
     "fashion-hvae": replace(BINARY, architecture="hierarchy", config=BINARY.config | LADDER, features="fashion"),
     "emoji-vae": replace(
