@@ -30,6 +30,7 @@ log = logging.getLogger("denoir")
 
 MEDIA_TYPE = "application/problem+json"
 WORD = re.compile(r"[a-z_-]{1,32}")
+"""What of a parameter's name is safe to be told again."""
 RESTART = 10
 """Seconds that it takes, about, until what stops has been replaced by one that is ready."""
 

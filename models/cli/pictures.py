@@ -182,7 +182,8 @@ def answered(sessions: Sessions, errand: Errand, answer: Answer, asked: argparse
     """Writes the answer to one picture, with what the camera noted of it; returns its megapixels."""
     picture, notes = opened(read(errand.source), Limits(asked.max_pixels))
     form = asked.format or format_named(errand.target) or ANSWERED[picture.format]
-    images.check_fits(picture, form)  # before hours of work, not after
+    if answer is not rebuilt:  # whose answer has the model's size
+        images.check_fits(picture, form)  # before hours of work, not after
     before = replace(picture, pixels=picture.pixels.copy()) if asked.compare else None
     picture = answer(sessions, picture, asked)
     with writing(errand.target) as stream:

@@ -15,8 +15,10 @@ from models.cli.shelf import able, session_of
 from models.cli.writing import add_written
 from models.inference import Session
 
+USUAL = "digits-vae"
 
-def add_drawn(one: argparse.ArgumentParser, model: str | None = "digits-vae") -> None:
+
+def add_drawn(one: argparse.ArgumentParser, model: str | None = USUAL) -> None:
     """What the three have in common; `model` is the one asked unless another is named."""
     one.add_argument("target", type=Path, metavar="OUT", help="a file for one grid of all, a folder for single PNGs")
     otherwise = model or f"the one that IN names, or {USUAL}"
@@ -24,9 +26,6 @@ def add_drawn(one: argparse.ArgumentParser, model: str | None = "digits-vae") ->
     add_film(one)
     add_written(one)
     one.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda, cuda:N (default: auto)")
-
-
-USUAL = "digits-vae"
 
 
 def add_decode(one: argparse.ArgumentParser) -> None:

@@ -305,3 +305,8 @@ def test_a_format_too_small_for_a_picture_is_told_before_it_is_cleaned(
     words = ["denoise", str(source), str(tmp_path / "b.webp"), "--model", "tiny-photo", "--sigma", "9"]
     assert main(["--shelf", str(shelf), *words]) == 1
     assert "in WebP a side has at most 16,383" in capsys.readouterr().err
+
+
+def test_a_picture_of_any_size_is_rebuilt_in_any_format(shelf: Path, tmp_path: Path):
+    Image.new("L", (16_400, 1400)).save(source := tmp_path / "a.png")
+    assert run(shelf, "reconstruct", source, tmp_path / "b.webp", "--model", "tiny-vae") == 0
