@@ -27,7 +27,7 @@ export function open(models) {
     samples: SAMPLES,
     grey: true,
     settings: () => ({ model: model.value }),
-    ask: (row, settings, signal) => picture(path("/colorize", settings), { method: "POST", body: row.file, signal }),
+    ask: (row, { model }, signal) => picture(path("/colorize", { model }), { method: "POST", body: row.file, signal }),
     shown: (row) => (model.value = row.settings.model),
     facts: ({ before, file, result }) => [
       ["Model", result?.headers.get("denoir-model")],
