@@ -14,7 +14,7 @@ HEAVY = 100_000
 """Bytes from which a contact sheet is one of photographs, and not of small pictures whose every pixel counts."""
 QUALITY = 80
 
-router = APIRouter(prefix="/models/{name}", dependencies=[Depends(parameters.once_each)])
+router = APIRouter(prefix="/models/{name}", dependencies=[Depends(parameters.rightly_named)])
 
 
 @router.get("/card", response_class=Response, responses=parameters.text("text/markdown") | parameters.problems(404))

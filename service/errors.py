@@ -175,7 +175,7 @@ def of_picture(error: PictureError) -> Problem:
     if isinstance(error, PictureTooLarge):
         members = {"width": error.width, "height": error.height}
         members |= {"max_side": error.max_side} if error.long else {"max_pixels": error.max_pixels}
-        members |= {"format": error.format.lower()} if error.format else {}
+        members |= {"format": error.format} if error.format else {}
     return Problem(status, slug, str(error), **members)
 
 

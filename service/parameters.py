@@ -75,7 +75,7 @@ AlbumForm = Annotated[
 ]
 
 
-async def once_each(request: Request) -> None:
+async def rightly_named(request: Request) -> None:
     """Refuses a parameter that is given twice, as there is no telling which one was meant, and one that the route does
     not have: it may be misspelt, and nobody would notice that it had no effect."""
     names = Counter(name for name, _ in request.query_params.multi_items())
@@ -83,8 +83,8 @@ async def once_each(request: Request) -> None:
         wrong = [{"parameter": name, "message": "given more than once"} for name in twice]
         raise errors.Problem(422, "invalid-parameter", f"given more than once: {', '.join(twice)}", errors=wrong)
     known = known_to(request)
-    for name in names.keys() - set(known):
-        raise errors.unknown_parameter(name, known)
+    if others := [name for name in names if name not in known]:
+        raise errors.unknown_parameter(others[0], known)
 
 
 def known_to(request: Request) -> list[str]:

@@ -13,7 +13,7 @@ from service.pipeline import Parts
 from service.schemas import DecodeAsk, Drawn, Encoded, Health, ModelDetails, ModelList, ModelSummary
 from service.settings import Settings
 
-ONCE_EACH = [Depends(parameters.once_each)]
+RIGHTLY_NAMED = [Depends(parameters.rightly_named)]
 
 router, health = APIRouter(), APIRouter()
 
@@ -30,7 +30,7 @@ PartsHere = Annotated[Parts, Depends(parts_of)]
     response_class=Response,
     openapi_extra=parameters.PICTURE_BODY,
     responses=parameters.DENOISED_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503, 504),
-    dependencies=ONCE_EACH,
+    dependencies=RIGHTLY_NAMED,
 )
 async def denoise(
     request: Request,
@@ -66,7 +66,7 @@ async def denoise(
     response_class=Response,
     openapi_extra=parameters.PICTURE_BODY,
     responses=parameters.PICTURE_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503, 504),
-    dependencies=ONCE_EACH,
+    dependencies=RIGHTLY_NAMED,
 )
 async def colorize(
     request: Request,
@@ -88,7 +88,7 @@ async def colorize(
     "/sample",
     response_class=Response,
     responses=parameters.ALBUM_ANSWER | problems(404, 408, 409, 413, 422, 500, 503, 504),
-    dependencies=ONCE_EACH,
+    dependencies=RIGHTLY_NAMED,
 )
 async def sample(
     request: Request,
@@ -106,7 +106,7 @@ async def sample(
     return await answered(request, parts, latent.sample(parts, loaded, n, seed, temperature, format, first))
 
 
-@router.get("/codes", responses=problems(404, 409, 422), dependencies=ONCE_EACH)
+@router.get("/codes", responses=problems(404, 409, 422), dependencies=RIGHTLY_NAMED)
 async def codes(
     request: Request,
     parts: PartsHere,
@@ -126,7 +126,7 @@ async def codes(
     "/interpolate",
     response_class=Response,
     responses=parameters.ALBUM_ANSWER | problems(404, 408, 409, 413, 422, 500, 503, 504),
-    dependencies=ONCE_EACH,
+    dependencies=RIGHTLY_NAMED,
 )
 async def interpolate(
     request: Request,
@@ -151,7 +151,7 @@ async def interpolate(
     response_class=Response,
     openapi_extra=parameters.body_of(parameters.form_of("from", "to")),
     responses=parameters.ALBUM_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503, 504),
-    dependencies=ONCE_EACH,
+    dependencies=RIGHTLY_NAMED,
 )
 async def interpolate_pictures(
     request: Request,
@@ -173,7 +173,7 @@ async def interpolate_pictures(
     "/traverse",
     response_class=Response,
     responses=parameters.ALBUM_ANSWER | problems(404, 408, 409, 413, 422, 500, 503, 504),
-    dependencies=ONCE_EACH,
+    dependencies=RIGHTLY_NAMED,
 )
 async def traverse(
     request: Request,
@@ -199,7 +199,7 @@ async def traverse(
     response_class=Response,
     openapi_extra=parameters.PICTURE_BODY,
     responses=parameters.REBUILT_ANSWER | problems(400, 404, 408, 409, 413, 415, 422, 500, 503, 504),
-    dependencies=ONCE_EACH,
+    dependencies=RIGHTLY_NAMED,
 )
 async def reconstruct(
     request: Request,
@@ -222,7 +222,7 @@ async def reconstruct(
     response_class=Response,
     openapi_extra=parameters.PICTURE_BODY,
     responses={200: {"model": Encoded}} | problems(400, 404, 408, 409, 413, 415, 422, 500, 503, 504),
-    dependencies=ONCE_EACH,
+    dependencies=RIGHTLY_NAMED,
 )
 async def encode(request: Request, parts: PartsHere, model: parameters.ModelName = "digits-vae") -> Response:
     """Tells the code of a picture, which is fitted where it has another size than the model takes."""
@@ -236,7 +236,7 @@ async def encode(request: Request, parts: PartsHere, model: parameters.ModelName
     response_class=Response,
     openapi_extra=parameters.json_body(DecodeAsk),
     responses=parameters.ALBUM_ANSWER | problems(400, 404, 408, 409, 413, 422, 500, 503, 504),
-    dependencies=ONCE_EACH,
+    dependencies=RIGHTLY_NAMED,
 )
 async def decode(request: Request, parts: PartsHere) -> Response:
     """Makes the picture of a code, or those of several codes, given as JSON."""

@@ -5,7 +5,6 @@ import errno
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -13,11 +12,11 @@ from tqdm import tqdm
 
 from models import checkpoints, denoisers, images, inference, letterbox
 from models.arguments import device, level, positive, share
-from models.catalog import SHIPPED, Catalog, Entry
+from models.catalog import Entry
 from models.cli.comparison import side_by_side
 from models.cli.mistakes import told
 from models.cli.places import STREAM, Errand, apart, format_named, read, targets, writing
-from models.cli.shelf import able, session_of
+from models.cli.shelf import able_of, known, session_of
 from models.cli.writing import add_written, written
 from models.denoisers import CAMERA, WHITE, WHITE_FROM
 from models.images import ANSWERED, USUAL, WRITTEN, Limits, Picture, PictureError
@@ -97,13 +96,9 @@ class Sessions:
 
     def __init__(self, asked: argparse.Namespace, task: str):
         self.asked, self.task = asked, task
-        self.named = able(asked, task)
+        self.catalog = known(asked)
+        self.named = able_of(self.catalog, asked, task)
         self.ready: dict[Path, Session] = {}
-
-    @cached_property
-    def catalog(self) -> Catalog:
-        """What else there is to be asked."""
-        return Catalog.readable(SHIPPED, self.asked.shelf)[0]  # what can't be used was named by `able`
 
     def of(self, entry: Entry) -> Session:
         """Raises CheckpointError."""

@@ -29,7 +29,12 @@ def known(asked: argparse.Namespace) -> Catalog:
 
 def able(asked: argparse.Namespace, task: str, *needed: str) -> catalog.Entry:
     """The model asked for, if it can do what it is asked; or all that is `needed`, where the verb can do with less."""
-    entry = known(asked).find(asked.model)
+    return able_of(known(asked), asked, task, *needed)
+
+
+def able_of(there: Catalog, asked: argparse.Namespace, task: str, *needed: str) -> catalog.Entry:
+    """The same of what was found to be there."""
+    entry = there.find(asked.model)
     if not set(needed or [task]) <= set(entry.description.asks):
         raise ValueError(
             f"{entry.description.title} can't {task}; it can: {', '.join(entry.description.asks) or 'nothing'}"

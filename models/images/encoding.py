@@ -46,7 +46,7 @@ def check_fits(picture: Picture, format: str, frames: int = 1) -> None:
     """Raises PictureTooLarge where a format can't hold the size, of each of so many frames one above another."""
     side, height = WRITTEN[format].max_side, picture.height // frames
     if max(picture.width, height) > side:
-        raise PictureTooLarge(picture.width, height, side**2, side, WRITTEN[format].label)
+        raise PictureTooLarge(picture.width, height, side**2, side, format)
 
 
 def _holds(form: Format, picture: Picture) -> bool:

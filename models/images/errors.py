@@ -4,7 +4,7 @@ The sentences name no path, class or library. Every error keeps what it was made
 a process border unchanged.
 """
 
-from models.images.formats import ACCEPTED
+from models.images.formats import ACCEPTED, FORMATS
 
 
 class PictureError(Exception):
@@ -58,7 +58,8 @@ class PictureTooLarge(PictureError):
     def __str__(self) -> str:
         size = f"The picture is {self.width:,} x {self.height:,} pixels"
         if self.format:
-            return f"{size}; in {self.format} a side has at most {self.max_side:,}. Another format may hold it."
+            label = FORMATS[self.format].label
+            return f"{size}; in {label} a side has at most {self.max_side:,}. Another format may hold it."
         if self.long:
             return f"{size}; a side may have at most {self.max_side:,}."
         return f"{size}; at most {self.max_pixels:,} pixels in all are accepted."

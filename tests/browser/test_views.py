@@ -96,16 +96,24 @@ def test_where_a_models_own_picture_was_taken_last_the_next_model_begins_with_it
     shows(page, 20, 20)
     page.locator("#code-given .cell").nth(1).click()
     shows(page, 10, 20)
-    page.locator("#code-settings select").select_option("tiny-vae@1")
+    with page.expect_request("**/encode?model=tiny-vae*") as asked:
+        page.locator("#code-settings select").select_option("tiny-vae@1")
+    assert asked.value.post_data_buffer != ONE
     shows(page, 10, 5)
 
 
-def test_of_two_pictures_the_one_taken_last_is_shown(visit: Visit):
+def with_one_under_way(visit: Visit) -> tuple[Page, list[Route]]:
+    """The Code view, ONE brought to it, and what rebuilds that held back."""
     page = visit.open("#code?model=tiny-sparse")
     shows(page, 10, 20)
     held = holding(page, "**/reconstruct?*", times=1)
     with page.expect_request("**/reconstruct?*"):
         bring(page, ONE)
+    return page, held
+
+
+def test_of_two_pictures_the_one_taken_last_is_shown(visit: Visit):
+    page, held = with_one_under_way(visit)
     bring(page, OTHER)
     shows(page, 30, 20)
     held[0].fulfill(body=ONE, content_type="image/png")
@@ -115,11 +123,7 @@ def test_of_two_pictures_the_one_taken_last_is_shown(visit: Visit):
 
 def test_a_code_is_decoded_by_the_model_that_made_it(visit: Visit):
     """Also where another model was chosen that has not answered yet, or can't."""
-    page = visit.open("#code?model=tiny-sparse")
-    shows(page, 10, 20)
-    held = holding(page, "**/reconstruct?*", times=1)
-    with page.expect_request("**/reconstruct?*"):
-        bring(page, ONE)
+    page, held = with_one_under_way(visit)
     holding(page, "**/encode?*")
     page.locator("#code-settings select").select_option("tiny-vae@1")
     held[0].fulfill(body=ONE, content_type="image/png")

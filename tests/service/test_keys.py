@@ -89,8 +89,10 @@ def test_every_path_but_health_and_the_pages_files_needs_a_key():
             assert told.headers["www-authenticate"] == "Bearer"
         problem(client.get(path, headers=bearing(KEY)), 503, "shutting-down")
     assert client.get("/healthz").status_code == 200
-    problem(client.get("/readyz"), 503, "not-ready")
-    problem(client.get("/static/docs/swagger-ui.css"), 503, "shutting-down")
+    for path, slug in ("/readyz", "not-ready"), ("/static/docs/swagger-ui.css", "shutting-down"):
+        told = client.get(path)
+        problem(told, 503, slug)
+        assert int(told.headers["retry-after"]) > 0
 
 
 def test_without_keys_anybody_may_ask():

@@ -246,5 +246,6 @@ def test_who_is_cut_off_is_told_so_in_the_last_part(make: Callable[..., Listenin
         data = read_until(client, b'{"done": 1, "tiles": 2}')
         listening.server.should_exit = True
         data += closed(client)
-    _, problem = last_part(data)
+    part, problem = last_part(data)
     assert problem["type"] == "urn:denoir:shutting-down"
+    assert part["retry-after"]

@@ -1,6 +1,8 @@
 """The list of models."""
 
 import json
+import os
+import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
@@ -75,3 +77,12 @@ def test_what_is_no_checkpoint_is_named_and_keeps_nothing_else_from_being(shelf:
     told = capsys.readouterr()
     assert "photo@" in told.out
     assert "scratch: config.json can't be read: it lacks name" in told.err
+
+
+def test_who_has_read_enough_of_a_list_is_told_of_no_mistake(shelf: Path):
+    ours, its = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "models", "--shelf", str(shelf), "models"]
+    ended = subprocess.run(command, stdout=its, stderr=subprocess.PIPE)
+    os.close(its)
+    assert (ended.returncode, ended.stderr) == (1, b"")
