@@ -30,32 +30,55 @@ def rounded(value: Any) -> Any:
     return [rounded(one) for one in value] if isinstance(value, list) else value
 
 
+ASKED = {
+    "denoise": "denoir denoise noisy.jpg clean.jpg --model {name}",
+    "colorize": "denoir colorize grey.jpg colour.jpg --model {name}",
+    "sample": "denoir sample drawn.png --model {name} --seed 7 -n 16",
+    "reconstruct": "denoir reconstruct picture.png rebuilt.png --model {name}",
+    "encode": "denoir encode picture.png --model {name} > code.json",
+    "decode": "denoir decode code.json decoded.png --model {name}",
+    "interpolate": "denoir interpolate one.png other.png way.png --model {name}",
+    "traverse": "denoir traverse row.png --model {name} --seed 7 --directions 3",
+}
+"""A command for each thing that a model may be asked for."""
+
+
 def card(folder: Path, metrics: dict[str, Any]) -> str:
-    """The model card: what it is, how it was trained, what was measured, in the hub's form. Of the training what was
-    written down while it ran, and nothing that recipes say by now.
+    """The model card: what it can be asked for, how it was made and trained, what was measured, in the hub's form. Of
+    the training what was written down while it ran, and nothing that recipes say by now.
 
     Only the weights that ship are known to be under a licence; what others train is theirs to license.
     """
     licence = "license: cc-by-sa-4.0\n" if folder.resolve().is_relative_to(SHIPPED.resolve()) else ""
     described = checkpoints.describe(folder)
-    trained = "\n".join(f"- {name}: {value}" for name, value in described.training.items() if value is not None)
+    made = {"recipe": described.recipe, "architecture": described.architecture} | described.config
     lines = [
         f"---\n{licence}library_name: denoir\ntags: [image-restoration, autoencoder]\n---",
         f"# {described.title}\n",
-        f"Recipe `{described.recipe}`, architecture `{described.architecture}`: `{json.dumps(described.config)}`.",
-        f"Can be asked to: {', '.join(described.asks)}.\n",
-        f"## Training\n\n{trained}",
-        "",
+        "\n".join(("```bash", *(ASKED[ask].format(name=described.name) for ask in described.asks), "```\n")),
+        f"## Network\n\n{listed(made)}\n",
+        f"## Training\n\n{listed(described.training)}\n",
         "## Measured\n",
     ]
     for name, measured in metrics.get("sets", {}).items():
         part = "pictures held out from training" if measured.get("held_out") else "pictures"
         lines.append(f"### {name}, {measured['pictures']} {part}\n")
         lines.append(f"`denoir evaluate {described.name} --data {name}`\n")
-        lines += [f"- {key}: {shown(value)}" for key, value in measured["figures"].items()]
+        lines.append(listed(measured["figures"]))
         lines.append("\n" + as_markdown(measured["table"]) + "\n")
         lines += [f"{title}:\n\n{as_markdown(table)}\n" for title, table in measured.get("more", {}).items()]
     return "\n".join(lines) + "\n![contact sheet](sheet.png)\n"
+
+
+def listed(values: dict[str, Any]) -> str:
+    """A line for each that has a value; what programs read stands as they do."""
+    told = {name.replace("_", " "): value for name, value in values.items() if value is not None}
+    return "\n".join(f"- {name}: {f'`{value}`' if is_code(value) else shown(value)}" for name, value in told.items())
+
+
+def is_code(value: Any) -> bool:
+    """Whether it is a list, or what a recipe calls a corruption or an objective."""
+    return isinstance(value, list) or (isinstance(value, str) and value.endswith(")"))
 
 
 def as_markdown(table: list[Row]) -> str:

@@ -1,3 +1,4 @@
+import shlex
 from pathlib import Path
 from shutil import copytree
 
@@ -7,7 +8,7 @@ import torch
 from conftest import SAMPLES, scene
 from PIL import Image
 
-from models import checkpoints, data, evaluation, inference, training
+from models import checkpoints, cli, data, evaluation, inference, training
 from models.camera import Camera
 from models.catalog import SHIPPED, Catalog
 from models.colour import chroma
@@ -105,6 +106,15 @@ def test_of_pictures_that_it_learned_from_those_held_out_are_measured(colours: P
         assert measured["pictures"] == count
         assert measured.get("held_out", False) == (count == held_out)
         assert ("held out from training" in (mine / "README.md").read_text()) == (count == held_out)
+
+
+@pytest.mark.parametrize("folder", sorted(SHIPPED.glob("*/")), ids=lambda folder: folder.name)
+def test_a_card_has_a_command_for_all_that_the_model_can_be_asked(folder: Path, tmp_path: Path):
+    commands = cli.parser("denoir", tmp_path)
+    block = evaluation.card(folder, {}).partition("```bash\n")[2].partition("```")[0]
+    asked = [commands.parse_args(shlex.split(line.partition(" > ")[0])[1:]) for line in block.splitlines()]
+    assert tuple(one.verb.__name__ for one in asked) == checkpoints.describe(folder).asks
+    assert {one.model for one in asked} == {folder.name}
 
 
 def test_only_what_ships_is_under_our_licence(shelf: Path, monkeypatch: pytest.MonkeyPatch):
