@@ -119,6 +119,10 @@ def test_of_two_pictures_the_one_taken_last_is_shown(visit: Visit):
     held[0].fulfill(body=ONE, content_type="image/png")
     page.wait_for_timeout(500)
     shows(page, 30, 20)
+    code = page.request.post(f"{visit.url}/encode?model=tiny-sparse", data=OTHER).json()["code"]
+    with page.expect_request("**/decode") as asked:
+        page.locator("#bars .bar").nth(4).click()
+    assert asked.value.post_data_json["code"] == [0 if at == 4 else value for at, value in enumerate(code)]
 
 
 def test_a_code_is_decoded_by_the_model_that_made_it(visit: Visit):
