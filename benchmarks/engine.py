@@ -370,7 +370,7 @@ def milliseconds(sessions: dict[str, Session]) -> dict[str, float]:
 def score(session: Session, picture: Any, sigma: float) -> float:
     """PSNR in dB of one picture restored."""
     noisy = spoilt_pixels(picture, Gaussian(sigma, sigma), 0)
-    answer = restored(session, noisy, sigma, tiling_for(session.needs, 512))
+    answer = restored(session, noisy, sigma, tiling_for(session.needs))
     floats = as_floats(torch.from_numpy(answer).permute(2, 0, 1)[None])
     return float(psnr(floats, as_floats(picture[None])))
 
@@ -381,7 +381,7 @@ def seconds_table(height: int = 2000, width: int = 2000) -> list[Row]:
     session = Session(network, CPU)
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     rows: list[Row] = []
-    for tile in (192, 256, 384, 512, 768, 1024):
+    for tile in (256, 384, 512, 768, 896, 1024, 1280):
         tiling = Tiling(tile, session.needs.halo, session.needs.multiple)
         windows = restore.split(height, width, tiling)
         computed = sum(window.shape[0] * window.shape[1] for window in windows)

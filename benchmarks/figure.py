@@ -19,7 +19,7 @@ def main() -> None:
     session = Session(network, torch.device("cpu"))
     noisy = images.read((ROOT / "samples" / "bridge-noisy.png").read_bytes()).pixels
     sigma = noise.estimate(noisy)
-    clean = inference.restored(session, noisy, sigma, inference.tiling_for(session.needs, 512))
+    clean = inference.restored(session, noisy, sigma, inference.tiling_for(session.needs))
     gap = np.full((noisy.shape[0], 8, 3), 255, np.uint8)
     both = Picture(np.concatenate([noisy, gap, clean], 1))
     (ROOT / "docs" / "before-after.jpg").write_bytes(images.write(both, "jpeg", quality=92))

@@ -42,10 +42,10 @@ class Pair(NamedTuple):
     clean: Pixels
 
 
-def photo(folder: Path, tile: int) -> Filter:
+def photo(folder: Path) -> Filter:
     """The checkpoint in `folder`, as it is served."""
     session = Session(checkpoints.load(folder).network, torch.device("cpu"))
-    tiling = inference.tiling_for(session.needs, tile)
+    tiling = inference.tiling_for(session.needs)
     return lambda noisy, level: inference.restored(session, noisy, level, tiling)
 
 
@@ -193,7 +193,7 @@ def main() -> None:
     asked.add_argument("--alone", action="store_true", help="without the other filters")
     told = asked.parse_args()
     torch.set_num_threads(cores_given())
-    model = photo(told.model, 512)
+    model = photo(told.model)
     filters = {"photo": model} | ({} if told.alone else FILTERS)
     pictures = pictures_in(told.data, told.limit)
     tables = {

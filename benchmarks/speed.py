@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from models import checkpoints, images, inference
 from models.catalog import SHIPPED, Catalog
@@ -50,7 +51,7 @@ def row(session: Session, other: nn.Module, height: int, width: int, rounds: int
     """One size of picture."""
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     halves = torch.rand(1, 15, height // 2, width // 2)
-    tiling = inference.tiling_for(session.needs, 512)
+    tiling = inference.tiling_for(session.needs)
     data = images.write(Picture(pixels), "jpeg")
 
     def journey() -> bytes:
@@ -81,7 +82,7 @@ def main() -> None:
     session = Session(loaded.network, torch.device("cpu"))
     other = ffdnet()
     print(f"{torch.get_num_threads()} threads, {'bf16' if session.low_precision else 'fp32'}")
-    print(as_markdown([row(session, other, *size, rounds) for size in SIZES]))
+    print(as_markdown([row(session, other, *size, rounds) for size in tqdm(SIZES, leave=False)]))
 
 
 if __name__ == "__main__":

@@ -7,18 +7,23 @@ its own. Windows start on the network's grid, so that its strides fall as they d
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
+from typing import NamedTuple
 
 import numpy as np
+
+TILE = 896
+"""Side of a tile unless told. In a smaller one more is halo, and computed twice; a larger one makes others wait."""
 
 
 @dataclass(frozen=True)
 class Tiling:
     """How pictures are cut.
 
-    tile: the longest side of a window, halo included, in pixels. halo: pixels computed and thrown away at inner edges.
-    multiple: both sides of a window divide by it. buckets: the only sides that windows may have, for devices that want
-    few shapes; none lets every picture have windows that fit it.
+    tile: side of the square that a window has no more pixels than, halo included; what it takes in time and memory goes
+    by its pixels, whatever its shape. halo: pixels computed and thrown away at inner edges. multiple: both sides of a
+    window divide by it. buckets: the only sides that windows may have, for devices that want few shapes, and then none
+    is longer than a tile; none lets every picture have windows that fit it.
     """
 
     tile: int
@@ -31,6 +36,18 @@ class Tiling:
             raise ValueError(
                 f"tile {self.tile} and halo {self.halo} must divide by {self.multiple}, the tile exceed two halos"
             )
+
+
+class Cut(NamedTuple):
+    """How one axis is cut: into how many windows, and how long each is, in pixels."""
+
+    windows: int
+    length: int
+
+    @property
+    def computed(self) -> int:
+        """Pixels computed along the axis, those of overlaps more than once."""
+        return self.windows * self.length
 
 
 @dataclass(frozen=True)
@@ -67,28 +84,48 @@ class Window:
 
 
 def split(height: int, width: int, tiling: Tiling) -> list[Window]:
-    """The windows that cover a picture, row by row, all of one shape; each pixel is kept by one of them."""
-    columns = spans(width, tiling)
-    return [Window(rows, column) for rows in spans(height, tiling) for column in columns]
+    """The windows that cover a picture, row by row, all of one shape; each pixel is kept by one of them.
+
+    Of all ways to cut it into windows of no more pixels than a tile, this is the one that computes fewest.
+    """
+    ways = product(cuts(height, tiling), cuts(width, tiling))
+    fitting = [(down, across) for down, across in ways if down.length * across.length <= tiling.tile**2]
+    down, across = min(fitting, key=lambda way: way[0].computed * way[1].computed)
+    columns = spans(width, across, tiling)
+    return [Window(rows, column) for rows in spans(height, down, tiling) for column in columns]
 
 
-def spans(side: int, tiling: Tiling) -> list[Span]:
-    """The windows along one axis: as few as the tile allows, as short as their number allows."""
-    canvas = -(-side // tiling.multiple) * tiling.multiple
-    margin = 2 * tiling.halo
-    count = 1 if canvas <= tiling.tile else math.ceil((canvas - margin) / (tiling.tile - margin))
-    length = window_side(math.ceil((canvas - margin) / count) + margin, tiling)
-    last = max(0, canvas - length)
-    starts = [min(number * (length - margin), last) for number in range(count)]
-    seams = [(before + length + after) // 2 for before, after in pairwise(starts)]
+def cuts(side: int, tiling: Tiling) -> list[Cut]:
+    """The ways to cut one axis: not at all, then into ever more windows, up to twice as many as tiles along it. Of
+    several that give windows of one length, the one with the fewest."""
+    canvas, margin = on_grid(side, tiling), 2 * tiling.halo
+    most = 2 * max(1, math.ceil((canvas - margin) / (tiling.tile - margin)))
+    found: dict[int, Cut] = {}
+    for windows in range(1, most + 1):
+        length = window_side(math.ceil((canvas - margin) / windows) + margin, tiling)
+        if (windows == 1 or length < canvas) and not (tiling.buckets and length > tiling.tile):
+            found.setdefault(length, Cut(windows, length))
+    return list(found.values())
+
+
+def spans(side: int, cut: Cut, tiling: Tiling) -> list[Span]:
+    """The windows along one axis, so many and so long as is told."""
+    step, last = cut.length - 2 * tiling.halo, max(0, on_grid(side, tiling) - cut.length)
+    starts = [min(number * step, last) for number in range(cut.windows)]
+    seams = [(before + cut.length + after) // 2 for before, after in pairwise(starts)]
     edges = zip(starts, [0, *seams], [*seams, side], strict=True)
-    return [Span(start, start + length, keep, until) for start, keep, until in edges]
+    return [Span(start, start + cut.length, keep, until) for start, keep, until in edges]
+
+
+def on_grid(side: int, tiling: Tiling) -> int:
+    """The side, rounded up to the network's grid."""
+    return -(-side // tiling.multiple) * tiling.multiple
 
 
 def window_side(least: int, tiling: Tiling) -> int:
     """The shortest allowed side that is not below `least`."""
-    on_grid = -(-least // tiling.multiple) * tiling.multiple
-    return next((bucket for bucket in sorted(tiling.buckets) if bucket >= on_grid), on_grid)
+    fitting = on_grid(least, tiling)
+    return next((bucket for bucket in sorted(tiling.buckets) if bucket >= fitting), fitting)
 
 
 def cut(pixels: np.ndarray, window: Window) -> np.ndarray:

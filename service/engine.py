@@ -25,8 +25,12 @@ from service.settings import Settings
 
 log = logging.getLogger("denoir")
 
-GPU_BUCKETS = (64, 128, 256, 512)
+GPU_BUCKETS = (64, 128, 256, 512, 1024)
 """Sides of windows on a GPU, which wants few shapes; on a CPU windows fit their picture, and cost what they hold."""
+
+BATCH_PIXELS = {"cpu": 256**2, "cuda": 2048**2}
+"""Pixels in a batch, unless told. A GPU wants much at once. A CPU is no faster for it, and what is under way when
+clients hang up, or one with a thumbnail comes, is waited for."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,7 @@ class Engine:
         gpu = self.device.type == "cuda"
         self.buckets = tuple(side for side in GPU_BUCKETS if side <= settings.tile) if gpu else ()
         self.tile, self.least = settings.tile, min(settings.tile, settings.least_tile)
-        # A GPU wants much at once. A CPU is no faster for it, and what is under way when clients hang up, or one with a
-        # thumbnail comes, is waited for.
-        self.batch_pixels = settings.batch_pixels or (16 * settings.tile**2 if gpu else settings.tile**2 // 4)
+        self.batch_pixels = settings.batch_pixels or BATCH_PIXELS[self.device.type]
         self.before = self.memory
         self.loaded: dict[str, Loaded] = {}
         self.let_go: WeakValueDictionary[str, Loaded] = WeakValueDictionary()
@@ -230,14 +232,14 @@ def lacks_memory(error: Exception) -> bool:
 
 
 def smaller(loaded: Loaded, kind: Kind, least: int) -> list[Window]:
-    """Windows of half a tile's side, but of `least` pixels, with the same halo; none where it can't be cut, or not into
-    smaller ones."""
-    side = max(kind.shape[:2], default=0)
-    if kind.task != "restore" or loaded.needs.size or side <= least:
+    """Windows of a quarter of a tile's pixels, but of as many as a square of side `least` has, with the same halo; none
+    where it can't be cut, or not into smaller ones."""
+    if kind.task != "restore" or loaded.needs.size:
         return []
+    side = math.isqrt(kind.shape[0] * kind.shape[1])
     tiling = inference.tiling_for(loaded.needs, max(side // 2, least), loaded.tiling.buckets)
     windows = restore.split(kind.shape[0], kind.shape[1], tiling)
-    return windows if max(windows[0].shape) < side else []
+    return windows if len(windows) > 1 and math.prod(windows[0].shape) < math.prod(kind.shape[:2]) else []
 
 
 def grey_tile(title: str, loaded: Loaded) -> tuple[Kind, int, tuple[np.ndarray, float]]:

@@ -8,6 +8,8 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from models.restore import TILE
+
 MIB = 2**20
 MOST_SAMPLES = 1024
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
@@ -53,9 +55,14 @@ class Settings(BaseSettings):
     decoders: int = Field(
         0, ge=0, le=64, description="processes that decode and encode; 0 for one a core, two at least"
     )
-    tile: int = Field(512, ge=128, le=4096, description="longest side of a tile in pixels, halo included")
+    tile: int = Field(
+        TILE,
+        ge=128,
+        le=4096,
+        description="side of a square of a tile's pixels, halo included; on a GPU the power of two below, 1024 at most",
+    )
     least_tile: int = Field(128, ge=32, description="side in pixels that tiles are cut down to where memory is short")
-    batch_pixels: int = Field(0, ge=0, description="pixels in a batch; 0 for a quarter of a tile, on a GPU for sixteen")
+    batch_pixels: int = Field(0, ge=0, description="pixels in a batch; 0 for 65,536, on a GPU for 4,194,304")
     max_upload: int = Field(64 * MIB, ge=1024, description="bytes of a request body")
     max_json: int = Field(MIB, ge=1024, description="bytes of a body of JSON, which is read at one go")
     max_bodies: int = Field(1024 * MIB, ge=1024, description="bytes of all request bodies under way, together")

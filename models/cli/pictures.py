@@ -21,6 +21,7 @@ from models.cli.writing import add_written, written
 from models.denoisers import CAMERA, WHITE, WHITE_FROM
 from models.images import ANSWERED, USUAL, WRITTEN, Limits, Picture, PictureError
 from models.inference import Session
+from models.restore import TILE
 
 
 def add_pictures(one: argparse.ArgumentParser, model: str | None, otherwise: str = "") -> None:
@@ -67,7 +68,9 @@ def add_denoise(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--strength", type=share, default=1.0, help="how much of the change is made, 0 to 1 (default: 1, all)"
     )
-    one.add_argument("--tile", type=positive, default=512, help="pixels of a tile's longest side (default: 512)")
+    one.add_argument(
+        "--tile", type=positive, default=TILE, help=f"side of a square of a tile's pixels (default: {TILE})"
+    )
 
 
 def denoise(asked: argparse.Namespace) -> int:

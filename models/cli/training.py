@@ -9,6 +9,7 @@ from models import checkpoints, training
 from models.arguments import above_zero, count, device, positive, seed, size
 from models.catalog import SHIPPED, Catalog
 from models.recipes import RECIPES
+from models.restore import TILE
 
 
 def add_train(one: argparse.ArgumentParser) -> None:
@@ -120,8 +121,8 @@ def add_evaluate(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--tile",
         type=positive,
-        default=512,
-        help="pixels of a tile's longest side (default: 512)",
+        default=TILE,
+        help=f"side of a square of a tile's pixels (default: {TILE})",
     )
     one.add_argument("--limit", type=positive, default=0, help="measure on the first so many alone (default: on all)")
     one.add_argument(

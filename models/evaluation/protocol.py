@@ -17,8 +17,8 @@ class Trial:
     """What a model is measured on.
 
     pictures: test pictures. path: the set that they are part of. folder: the model's own, where figures that take hours
-    are kept while they are made. tile: longest side of a tile. samples: draws of each picture's code for its
-    likelihood; 0 for none.
+    are kept while they are made. tile: side of a square of a tile's pixels. samples: draws of each picture's code for
+    its likelihood; 0 for none.
     """
 
     pictures: list[Picture8]

@@ -84,6 +84,22 @@ def test_any_size_comes_back_that_size(shelf: Path, size: tuple[int, int]):
     assert answer.shape == picture.shape
 
 
+@pytest.mark.parametrize(
+    ("tile", "halo", "buckets", "found", "left"),
+    [
+        (900, 56, (), 896, ()),
+        (64, 56, (), 120, ()),
+        (896, 56, (64, 128, 256, 512, 1024), 512, (64, 128, 256, 512)),
+        (128, 64, (64, 128, 256), 256, (64, 128, 256)),
+        (512, 120, (64, 128), 512, (64, 128)),
+    ],
+)
+def test_a_tile_has_room_for_the_halo_and_is_a_bucket(tile: int, halo: int, buckets: Any, found: int, left: Any):
+    tiling = inference.tiling_for(Needs(3, multiple=8, halo=halo), tile, buckets)
+    assert tiling == Tiling(found, halo, 8, left)
+    assert inference.restore.split(1000, 700, tiling)
+
+
 def test_a_tiled_answer_is_the_whole_one(shelf: Path):
     session = asked(shelf / "tiny-photo")
     picture = np.random.default_rng(0).integers(0, 65535, (150, 201, 3)).astype(np.uint16)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.restore import Tiling, blended, cut, filled, join, kept, shown, spans, split
+from models.restore import Tiling, blended, cut, cuts, filled, join, kept, shown, spans, split
 
 numbers = st.tuples(st.sampled_from([1, 4, 8]), st.integers(0, 5), st.integers(1, 20), st.booleans())
 
@@ -20,15 +20,16 @@ def made(multiple: int, halo: int, core: int, with_buckets: bool) -> Tiling:
 @given(side=st.integers(1, 900), drawn=numbers)
 def test_every_pixel_is_kept_once_and_a_halo_away_from_inner_edges(side: int, drawn: tuple):
     tiling = made(*drawn)
-    found = spans(side, tiling)
-    assert [pixel for span in found for pixel in range(span.keep, span.until)] == list(range(side))
-    assert len({span.stop - span.start for span in found}) == 1
-    assert found[0].stop - found[0].start <= tiling.tile
-    for span in found:
-        assert span.start % tiling.multiple == (span.stop - span.start) % tiling.multiple == 0
-    for before, after in pairwise(found):
-        assert before.stop - before.until >= tiling.halo
-        assert after.keep - after.start >= tiling.halo
+    for cut_so in cuts(side, tiling):
+        found = spans(side, cut_so, tiling)
+        assert len(found) == cut_so.windows
+        assert [pixel for span in found for pixel in range(span.keep, span.until)] == list(range(side))
+        for span in found:
+            assert span.stop - span.start == cut_so.length
+            assert span.start % tiling.multiple == cut_so.length % tiling.multiple == 0
+        for before, after in pairwise(found):
+            assert before.stop - before.until >= tiling.halo
+            assert after.keep - after.start >= tiling.halo
 
 
 @given(height=st.integers(1, 150), width=st.integers(1, 150), drawn=numbers)
@@ -39,6 +40,8 @@ def test_cut_and_joined_untouched_a_picture_is_itself(height: int, width: int, d
     for window in split(height, width, tiling):
         tile = cut(picture, window)
         assert tile.shape[:2] == window.shape
+        assert tile.shape[0] * tile.shape[1] <= tiling.tile**2
+        assert not tiling.buckets or max(window.shape) <= tiling.tile
         join(canvas, window, kept(picture, None, window, tile))
     assert np.array_equal(canvas, picture)
 
@@ -55,13 +58,20 @@ def test_blurring_tiles_is_blurring_the_picture(drawn: tuple):
 
 
 def test_windows_are_no_larger_than_they_need_be():
-    shapes = {window.shape for window in split(600, 100, Tiling(512, 48, 8))}
-    assert shapes == {(352, 104)}
+    assert {window.shape for window in split(600, 100, Tiling(512, 48, 8))} == {(600, 104)}
+    assert {window.shape for window in split(600, 100, Tiling(200, 48, 8))} == {(352, 104)}
+
+
+def test_pictures_are_cut_so_that_little_is_computed_twice():
+    windows = split(2000, 2000, Tiling(896, 56, 8))
+    assert {window.shape for window in windows} == {(1056, 744)}
+    assert len(windows) == 6, "nine squares would compute a twentieth more"
+    assert {window.shape for window in split(16, 30_000, Tiling(896, 56, 8))} == {(16, 30_000)}
 
 
 def test_buckets_are_the_only_sides_there_are():
     shapes = {window.shape for window in split(70, 300, Tiling(256, 16, 8, (64, 128, 256)))}
-    assert shapes == {(128, 256)}
+    assert shapes == {(128, 128)}, "three of 128 are fewer pixels than two of 256"
 
 
 def test_a_tile_must_hold_more_than_its_halos():

@@ -69,11 +69,12 @@ def test_a_full_batch_of_codes_is_one_piece_and_each_of_it_the_same(engine: Engi
 
 
 def test_a_batch_is_bounded_by_pixels(engine: Engine):
-    assert engine.capacity(Kind("tiny-photo@1", "restore", (128, 128, 3))) == 1
-    assert engine.capacity(Kind("tiny-photo@1", "restore", (32, 32, 3))) == 4
+    assert engine.capacity(Kind("tiny-photo@1", "restore", (128, 128, 3))) == 4
+    assert engine.capacity(Kind("tiny-photo@1", "restore", (32, 32, 3))) == 64
+    assert engine.capacity(Kind("tiny-photo@1", "restore", (512, 512, 3))) == 1
     assert engine.capacity(Kind("tiny-vae@1", "decode")) == DECODE_BATCH
     assert engine.capacity(Kind("tiny-vae@1", "decode", (DECODE_BATCH, 8))) == 1
-    assert engine.capacity(Kind("tiny-vae@1", "encode", (12, 10, 1))) == 64**2 // 120
+    assert engine.capacity(Kind("tiny-vae@1", "encode", (12, 10, 1))) == 256**2 // 120
 
 
 def test_warming_up_asks_everything(engine: Engine, monkeypatch: pytest.MonkeyPatch):
@@ -162,6 +163,14 @@ def test_a_tile_that_finds_no_memory_is_cut_and_joined_with_its_halo(engine: Eng
     kind, tiles = tiles_of(2, 512)
     for one, other in zip(crowded(engine, 128**2, NO_MEMORY[0]).run(kind, tiles), engine.run(kind, tiles), strict=True):
         assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
+
+
+def test_a_long_tile_is_cut_by_its_pixels(engine: Engine):
+    loaded = engine.loaded["tiny-photo@1"]
+    windows = smaller(loaded, Kind("x", "restore", (64, 4096, 3)), 128)
+    assert 1 < len(windows) <= 6
+    assert windows[0].shape[0] * windows[0].shape[1] <= 256**2
+    assert smaller(loaded, Kind("x", "restore", (16, 1024, 3)), 128) == []
 
 
 def test_tiles_are_not_cut_into_ever_smaller_ones(engine: Engine):
