@@ -69,7 +69,10 @@ def add_denoise(one: argparse.ArgumentParser) -> None:
         "--strength", type=share, default=1.0, help="how much of the change is made, 0 to 1 (default: 1, all)"
     )
     one.add_argument(
-        "--tile", type=positive, default=TILE, help=f"side of a square of a tile's pixels (default: {TILE})"
+        "--tile",
+        type=positive,
+        help=f"side of a square of a tile's pixels (default: {TILE}; {SMALL_TILE} for pictures of more than "
+        f"{LARGE / 1e6:g} megapixels, which take the memory)",
     )
 
 
@@ -231,13 +234,24 @@ def restored(session: Session, picture: Picture, sigma: float, asked: argparse.N
             session,
             picture.pixels,
             sigma,
-            inference.tiling_for(session.needs, asked.tile),
+            inference.tiling_for(session.needs, asked.tile or tile_for(picture)),
             lambda share: bar.update(share * bar.total - bar.n),
             alpha=picture.alpha,
             strength=asked.strength,
             into=picture.pixels,
         )
     return replace(picture, pixels=pixels)
+
+
+SMALL_TILE = 512
+"""Side of the tiles of large pictures: 140 MB less, for a tenth more seconds."""
+LARGE = 16e6
+"""Pixels."""
+
+
+def tile_for(picture: Picture) -> int:
+    """The side of its tiles where none is told, so that a picture and its tile are not both large."""
+    return TILE if picture.width * picture.height <= LARGE else SMALL_TILE
 
 
 def progress_bar(picture: Picture) -> tqdm:

@@ -15,8 +15,10 @@ from PIL import Image
 
 from models import checkpoints, images
 from models.cli import drawing, main, pictures, places
+from models.cli.pictures import LARGE, SMALL_TILE, tile_for
 from models.colour import LUMA
 from models.recipes import RECIPES
+from models.restore import TILE
 
 ROOT = SAMPLES.parent
 
@@ -272,6 +274,12 @@ def test_50_megapixels_take_less_than_400_megabytes_beside_themselves_and_the_an
     answer = images.inspect((tmp_path / "answer.jpg").read_bytes())
     assert (answer.width, answer.height) == (width, height)
     assert 1024 * int(done.stdout) - 2 * repeated.nbytes < 400e6
+
+
+def test_a_picture_and_its_tile_are_not_both_large():
+    side = int(LARGE**0.5)
+    large, larger = (images.Picture(np.broadcast_to(np.uint8(0), (side, side + more, 3))) for more in (0, 1))
+    assert (tile_for(large), tile_for(larger)) == (TILE, SMALL_TILE)
 
 
 def test_no_answer_takes_the_place_of_its_picture(shelf: Path, photographs: Path, tmp_path: Path, capsys):
