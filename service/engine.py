@@ -18,14 +18,14 @@ from models import checkpoints, inference, restore
 from models.catalog import Catalog, Entry
 from models.checkpoints import CheckpointError, Description, Model
 from models.inference import NotFinite, Session
-from models.restore import Tiling, Window
+from models.restore import TILE, Tiling, Window
 from models.types import Needs
 from service import metrics
 from service.settings import Settings
 
 log = logging.getLogger("denoir")
 
-GPU_BUCKETS = (64, 128, 256, 512, 1024)
+GPU_BUCKETS = (64, 128, 256, 512, TILE)
 """Sides of windows on a GPU, which wants few shapes; on a CPU windows fit their picture, and cost what they hold."""
 
 BATCH_PIXELS = {"cpu": 256**2, "cuda": 2048**2}

@@ -59,7 +59,7 @@ class Settings(BaseSettings):
         TILE,
         ge=128,
         le=4096,
-        description="side of a square of a tile's pixels, halo included; on a GPU the power of two below, 1024 at most",
+        description=f"side of a square of a tile's pixels, halo included; on a GPU {TILE} at most",
     )
     least_tile: int = Field(128, ge=32, description="side in pixels that tiles are cut down to where memory is short")
     batch_pixels: int = Field(0, ge=0, description="pixels in a batch; 0 for 65,536, on a GPU for 4,194,304")
