@@ -385,7 +385,8 @@ def seconds_table(height: int = 2000, width: int = 2000) -> list[Row]:
         tiling = Tiling(tile, session.needs.halo, session.needs.multiple)
         windows = restore.split(height, width, tiling)
         computed = sum(window.shape[0] * window.shape[1] for window in windows)
-        restored(session, pixels[:tile, :tile], 25.0, tiling)
+        down, across = windows[0].shape
+        restored(session, pixels[:down, :across], 25.0, tiling)
         began = time.perf_counter()
         restored(session, pixels, 25.0, tiling)
         took = time.perf_counter() - began

@@ -312,13 +312,14 @@ def back_to_channels(answer: np.ndarray, wanted: int) -> np.ndarray:
 
 def tiling_for(needs: Needs, tile: int = restore.TILE, buckets: tuple[int, ...] = ()) -> Tiling:
     """How pictures are cut for a network; one that takes a single size gets that size whole. A tile that has no room
-    for the halo is enlarged; of buckets it is one."""
+    for the halo is enlarged; where a bucket of the network's grid has room, it is one."""
     if needs.size:
         return Tiling(max(needs.size), 0)
     tile = max(tile // needs.multiple * needs.multiple, 2 * needs.halo + needs.multiple)
-    roomy = [side for side in buckets if side > 2 * needs.halo]
+    fitting = [side for side in buckets if side % needs.multiple == 0]
+    roomy = [side for side in fitting if side > 2 * needs.halo]
     tile = max((side for side in roomy if side <= tile), default=min(roomy, default=tile))
-    return Tiling(tile, needs.halo, needs.multiple, tuple(side for side in buckets if side <= tile))
+    return Tiling(tile, needs.halo, needs.multiple, tuple(side for side in fitting if side <= tile))
 
 
 def check_size(needs: Needs, height: int, width: int) -> None:

@@ -86,7 +86,7 @@ class Window:
 def split(height: int, width: int, tiling: Tiling) -> list[Window]:
     """The windows that cover a picture, row by row, all of one shape; each pixel is kept by one of them.
 
-    Of all ways to cut it into windows of no more pixels than a tile, this is the one that computes fewest.
+    Of the ways to cut both sides whose windows have no more pixels than a tile, this is the one that computes fewest.
     """
     ways = product(cuts(height, tiling), cuts(width, tiling))
     fitting = [(down, across) for down, across in ways if down.length * across.length <= tiling.tile**2]
@@ -96,8 +96,8 @@ def split(height: int, width: int, tiling: Tiling) -> list[Window]:
 
 
 def cuts(side: int, tiling: Tiling) -> list[Cut]:
-    """The ways to cut one axis: not at all, then into ever more windows, up to twice as many as tiles along it. Of
-    several that give windows of one length, the one with the fewest."""
+    """The ways to cut one axis: not at all, then into ever more windows, up to twice as many as tiles along it, beyond
+    which more and more is halo. Of several that give windows of one length, the one with the fewest."""
     canvas, margin = on_grid(side, tiling), 2 * tiling.halo
     most = 2 * max(1, math.ceil((canvas - margin) / (tiling.tile - margin)))
     found: dict[int, Cut] = {}
@@ -108,13 +108,13 @@ def cuts(side: int, tiling: Tiling) -> list[Cut]:
     return list(found.values())
 
 
-def spans(side: int, cut: Cut, tiling: Tiling) -> list[Span]:
+def spans(side: int, so: Cut, tiling: Tiling) -> list[Span]:
     """The windows along one axis, so many and so long as is told."""
-    step, last = cut.length - 2 * tiling.halo, max(0, on_grid(side, tiling) - cut.length)
-    starts = [min(number * step, last) for number in range(cut.windows)]
-    seams = [(before + cut.length + after) // 2 for before, after in pairwise(starts)]
+    step, last = so.length - 2 * tiling.halo, max(0, on_grid(side, tiling) - so.length)
+    starts = [min(number * step, last) for number in range(so.windows)]
+    seams = [(before + so.length + after) // 2 for before, after in pairwise(starts)]
     edges = zip(starts, [0, *seams], [*seams, side], strict=True)
-    return [Span(start, start + cut.length, keep, until) for start, keep, until in edges]
+    return [Span(start, start + so.length, keep, until) for start, keep, until in edges]
 
 
 def on_grid(side: int, tiling: Tiling) -> int:

@@ -85,7 +85,7 @@ class Engine:
         self.limit = settings.model_memory or math.inf
         self.preload = settings.preload and not settings.model_memory
         gpu = self.device.type == "cuda"
-        self.buckets = tuple(side for side in GPU_BUCKETS if side <= settings.tile) if gpu else ()
+        self.buckets = GPU_BUCKETS if gpu else ()
         self.tile, self.least = settings.tile, min(settings.tile, settings.least_tile)
         self.batch_pixels = settings.batch_pixels or BATCH_PIXELS[self.device.type]
         self.before = self.memory
@@ -186,7 +186,7 @@ class Engine:
         return [self.run_cut(kind, payloads[0])]
 
     def run_cut(self, kind: Kind, payload: Any) -> Any:
-        """One tile as if it were a picture to be cut into tiles of half its side, if it may be; or what went wrong."""
+        """One tile as if it were a picture to be cut into smaller tiles, if it may be; or what went wrong."""
         windows = smaller(self.of(kind), kind, self.least)
         if not windows:
             return OutOfMemory()
@@ -232,14 +232,14 @@ def lacks_memory(error: Exception) -> bool:
 
 
 def smaller(loaded: Loaded, kind: Kind, least: int) -> list[Window]:
-    """Windows of a quarter of a tile's pixels, but of as many as a square of side `least` has, with the same halo; none
-    where it can't be cut, or not into smaller ones."""
+    """Windows of a quarter of a tile's pixels, or of the next smaller bucket's, with the same halo, but of no fewer
+    than a square of side `least` has; none where it can't be cut."""
     if kind.task != "restore" or loaded.needs.size:
         return []
-    side = math.isqrt(kind.shape[0] * kind.shape[1])
-    tiling = inference.tiling_for(loaded.needs, max(side // 2, least), loaded.tiling.buckets)
+    side, buckets = math.isqrt(kind.shape[0] * kind.shape[1]), loaded.tiling.buckets
+    tiling = inference.tiling_for(loaded.needs, max(side - 1 if buckets else side // 2, least), buckets)
     windows = restore.split(kind.shape[0], kind.shape[1], tiling)
-    return windows if len(windows) > 1 and math.prod(windows[0].shape) < math.prod(kind.shape[:2]) else []
+    return windows if len(windows) > 1 else []
 
 
 def grey_tile(title: str, loaded: Loaded) -> tuple[Kind, int, tuple[np.ndarray, float]]:
@@ -307,8 +307,9 @@ def painting_cost(loaded: Loaded, height: int, width: int) -> int:
 
 
 def by_pixels(engine: Engine, kind: Kind) -> int:
-    """As many tiles as the budget of pixels holds."""
-    return max(1, engine.batch_pixels // (kind.shape[0] * kind.shape[1]))
+    """As many tiles as the budget of pixels holds; on a GPU a power of two of them, which batches are filled up to."""
+    most = max(1, engine.batch_pixels // (kind.shape[0] * kind.shape[1]))
+    return 1 << (most.bit_length() - 1) if engine.buckets else most
 
 
 def pieces(answers: np.ndarray, finite: np.ndarray) -> list[np.ndarray | NotFinite]:

@@ -72,7 +72,7 @@ def add_denoise(one: argparse.ArgumentParser) -> None:
         "--tile",
         type=positive,
         help=f"side of a square of a tile's pixels (default: {TILE}; {SMALL_TILE} for pictures of more than "
-        f"{LARGE / 1e6:g} megapixels, which take the memory)",
+        f"{LARGE / 1e6:g} megapixels, to take less memory)",
     )
 
 

@@ -18,6 +18,7 @@ from models.evaluation.pixels import floats_of, photographed, spoilt_pixels, to_
 from models.evaluation.protocol import Protocol, Report, Trial
 from models.evaluation.restoring import by_corruption, by_level, measured_halo, seam
 from models.inference import Session
+from models.restore import TILE
 
 __all__ = [
     "Report",
@@ -35,7 +36,7 @@ __all__ = [
 
 
 def evaluate(
-    folder: Path, path: Path, device: str = "auto", tile: int = 512, limit: int = 0, samples: int = 0
+    folder: Path, path: Path, device: str = "auto", tile: int = TILE, limit: int = 0, samples: int = 0
 ) -> Report:
     """Measures the checkpoint in `folder` on the test pictures in `path`, and writes its metrics, card and sheet.
 

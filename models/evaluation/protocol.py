@@ -7,6 +7,7 @@ from typing import Any
 
 from models.checkpoints import Model
 from models.inference import Session
+from models.restore import TILE
 from models.types import Picture8, Pixels
 
 Row = dict[str, float | str]
@@ -24,7 +25,7 @@ class Trial:
     pictures: list[Picture8]
     path: Path
     folder: Path
-    tile: int = 512
+    tile: int = TILE
     samples: int = 0
 
 

@@ -93,6 +93,7 @@ def test_any_size_comes_back_that_size(shelf: Path, size: tuple[int, int]):
         (2000, 56, (64, 128, 256, 512, 896), 896, (64, 128, 256, 512, 896)),
         (128, 64, (64, 128, 256), 256, (64, 128, 256)),
         (512, 120, (64, 128), 512, (64, 128)),
+        (900, 56, (64, 100, 250), 896, (64,)),
     ],
 )
 def test_a_tile_has_room_for_the_halo_and_is_a_bucket(tile: int, halo: int, buckets: Any, found: int, left: Any):

@@ -72,6 +72,10 @@ def test_a_batch_is_bounded_by_pixels(engine: Engine):
     assert engine.capacity(Kind("tiny-photo@1", "restore", (128, 128, 3))) == 4
     assert engine.capacity(Kind("tiny-photo@1", "restore", (32, 32, 3))) == 64
     assert engine.capacity(Kind("tiny-photo@1", "restore", (512, 512, 3))) == 1
+    assert engine.capacity(Kind("tiny-photo@1", "restore", (100, 128, 3))) == 5
+    card = copy(engine)
+    card.buckets, card.batch_pixels = (64, 128, 896), 2048**2
+    assert card.capacity(Kind("tiny-photo@1", "restore", (896, 896, 3))) == 4, "five would be filled up to eight"
     assert engine.capacity(Kind("tiny-vae@1", "decode")) == DECODE_BATCH
     assert engine.capacity(Kind("tiny-vae@1", "decode", (DECODE_BATCH, 8))) == 1
     assert engine.capacity(Kind("tiny-vae@1", "encode", (12, 10, 1))) == 256**2 // 120
@@ -194,5 +198,7 @@ def test_what_can_not_be_cut_smaller_is_not_cut(engine: Engine):
     wide = SimpleNamespace(needs=replace(loaded.needs, halo=64), tiling=Tiling(512, 64, 8, (64, 128, 256, 512)))
     assert smaller(wide, Kind("x", "restore", (512, 512, 3)), 128)  # type: ignore[arg-type]
     assert smaller(wide, Kind("x", "restore", (256, 256, 3)), 128) == []  # type: ignore[arg-type]
+    cut = smaller(wide, Kind("x", "restore", (256, 512, 3)), 128)  # type: ignore[arg-type]
+    assert {window.shape for window in cut} == {(256, 256)}
     assert smaller(loaded, Kind("x", "decode"), 128) == []
     assert smaller(engine.loaded["tiny-denoise@1"], Kind("x", "restore", (300, 300, 1)), 128) == []
