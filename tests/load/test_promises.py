@@ -26,7 +26,13 @@ def run(self, kind, payloads):
 engine.Engine.run = run
 cli.main()
 """
-LIMITS = {"DENOIR_MAX_WAITING": "2", "DENOIR_TILE": "128", "DENOIR_DEVICE": "cpu", "DENOIR_METRICS_PORT": "0"}
+LIMITS = {
+    "DENOIR_MAX_WAITING": "2",
+    "DENOIR_TILE": "128",
+    "DENOIR_BATCH_PIXELS": str(128**2),  # tiles that come back together would hide who waited for which
+    "DENOIR_DEVICE": "cpu",
+    "DENOIR_METRICS_PORT": "0",
+}
 
 
 @pytest.fixture(scope="module")
