@@ -84,8 +84,7 @@ class Engine:
         self.device = inference.chosen_device(settings.device)
         self.limit = settings.model_memory or math.inf
         self.preload = settings.preload and not settings.model_memory
-        gpu = self.device.type == "cuda"
-        self.buckets = GPU_BUCKETS if gpu else ()
+        self.buckets = GPU_BUCKETS if self.device.type == "cuda" else ()
         self.tile, self.least = settings.tile, min(settings.tile, settings.least_tile)
         self.batch_pixels = settings.batch_pixels or BATCH_PIXELS[self.device.type]
         self.before = self.memory
