@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from io import BufferedWriter
 from pathlib import Path
@@ -24,6 +24,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from models import storage
 from models.recipes import ARCHITECTURES, RECIPES, built, configured
 
 FORMAT = 1
@@ -78,12 +79,18 @@ class Model:
     network: Any
 
 
-def save(folder: Path, description: Description, weights: dict[str, Tensor], half: bool = False) -> Description:
+def save(
+    folder: Path,
+    description: Description,
+    weights: dict[str, Tensor],
+    half: bool = False,
+    rounded: Collection[str] = (),
+) -> Description:
     """Writes weights and config to `folder`, atomically enough that a reader finds the old or the new hash, never a
-    model that fits neither. `half` stores 16-bit floats: half the size, an error far below that of bf16 arithmetic."""
+    model that fits neither. `half` stores 16-bit floats: half the size, an error far below that of bf16 arithmetic; and
+    in 8 bits those weights that are `rounded`, which are computed with in 8 bits as well."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {name: (t.half() if half else t).cpu().contiguous() for name, t in weights.items()}
-    data = save_tensors(kept, metadata={"format": "pt"})
+    data = save_tensors(storage.kept(weights, half, rounded), metadata={"format": "pt"})
     described = asdict(description) | {"sha256": hashlib.sha256(data).hexdigest()}
     replace_file(folder / WEIGHTS, data)
     replace_file(folder / CONFIG, (json.dumps(described, indent=2) + "\n").encode())
@@ -180,25 +187,13 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Model:
 def network_of(description: Description, data: bytes, where: str) -> nn.Module:
     """The network with its weights. It is built without memory first, so a config that lies allocates nothing."""
     try:
-        tensors = {name: weights_of(name, tensor) for name, tensor in load_tensors(data).items()}
+        tensors = storage.restored(load_tensors(data))
         with torch.device("meta"):
             network = built(description.architecture, configured(description.architecture, description.config))
         network.load_state_dict(tensors, assign=True)
     except (ValueError, RuntimeError, TypeError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{where}: the weights don't fit the config: {in_a_line(error)}") from error
     return network.requires_grad_(False)
-
-
-def weights_of(name: str, tensor: Tensor) -> Tensor:
-    """A tensor as 32-bit floats. Raises ValueError where it is of another kind, or holds what is not finite.
-
-    One whole number alone may be there as well: a layer that standardises counts its batches.
-    """
-    if tensor.dtype == torch.int64 and not tensor.ndim:
-        return tensor
-    if not tensor.is_floating_point() or not tensor.isfinite().all():
-        raise ValueError(f"{name} is not made of finite floating point numbers")
-    return tensor.float()
 
 
 def contents(path: Path) -> bytes:

@@ -57,7 +57,7 @@ def add_train(one: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--state", type=Path, help="where the run's state is kept (default: on the shelf, until it ends)")
     one.add_argument("--start-from", metavar="MODEL", help="begin with the weights of one that `denoir models` lists")
-    one.add_argument("--half", action="store_true", help="store 16-bit weights: half the file")
+    one.add_argument("--half", action="store_true", help="store 16-bit weights, or 8-bit where 8 do: half the file")
     one.add_argument("--quiet", action="store_true", help="no bar, no words")
 
 

@@ -52,7 +52,8 @@ def train(plan: Plan, folder: Path) -> Description:
         raise Stopped(f"stopped at step {trainer.progress.step}; the same command goes on from there")
     trainer.fit_prior()
     trainer.fit_reaches()
-    return checkpoints.save(folder, trainer.description(), trainer.averaged.module.state_dict(), plan.half)
+    weights, rounded = trainer.averaged.module.state_dict(), trainer.rounded
+    return checkpoints.save(folder, trainer.description(), weights, plan.half, rounded)
 
 
 def forget(state: Path) -> None:

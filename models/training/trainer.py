@@ -182,6 +182,11 @@ class Trainer:
             spoilt = (self.recipe.corruption(*self.drawn(batch + 1)) for batch in range(MEASURED_BATCHES))
             self.config = replace(self.config, reaches=reaches(network, names, spoilt))
 
+    @property
+    def rounded(self) -> list[str]:
+        """The weights that a CPU computes with in 8 bits."""
+        return [f"{name}.weight" for name in getattr(self.network, "roundable", ())]
+
     def save(self) -> None:
         """Writes the state, whole or not at all."""
         told = {"progress": asdict(self.progress), "config": asdict(self.config), "run": self.identity}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 
 from models import checkpoints, data, training
@@ -64,6 +65,14 @@ def test_grey_photographs_are_learned_as_grey(tmp_path: Path):
     np.savez(tmp_path / "set.npz", train_images=np.zeros((3, 32, 32), np.uint8))
     training.train(plan("photo", tmp_path / "set.npz", tmp_path), tmp_path / "mine")
     assert checkpoints.load(tmp_path / "mine").network.needs.channels == 1
+
+
+def test_half_stores_in_8_bits_what_a_cpu_computes_with_in_8(photographs: Path, tmp_path: Path):
+    training.train(plan("photo", photographs, tmp_path, half=True), tmp_path / "mine")
+    network = checkpoints.load(tmp_path / "mine").network
+    stored = load_file(tmp_path / "mine" / checkpoints.WEIGHTS)
+    eight = {name for name, tensor in stored.items() if tensor.dtype == torch.int8}
+    assert eight == {f"{name}.weight" for name, _ in network.needs.eight_bits}
 
 
 def test_a_signal_saves_the_state_and_the_run_goes_on_from_there(photographs: Path, tmp_path: Path, monkeypatch):
