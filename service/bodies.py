@@ -132,4 +132,10 @@ def told(found: Sequence[Any]) -> Exception:
     """What is wrong with JSON: that it is none, or which of its fields is not what it should be."""
     if found[0]["type"] == "json_invalid":
         return errors.broken_json()
-    return RequestValidationError([one | {"loc": (".".join(map(str, one["loc"])) or "body",)} for one in found])
+    return RequestValidationError([one | {"loc": (place(one["loc"]),)} for one in found])
+
+
+def place(keys: Sequence[int | str]) -> str:
+    """Where in JSON something is wrong, as far as keys are words that may be told again."""
+    told = [str(key) if isinstance(key, int) or errors.WORD.fullmatch(key) else "..." for key in keys]
+    return ".".join(told) or "body"

@@ -103,6 +103,8 @@ class Engine:
         apart: what has to be compiled is drawn in a process of its own first, so that nobody waits for it here.
         """
         title = entry.description.title
+        if again := self.still_held(entry):
+            return again
         if apart and self.device.type == "cpu":
             inference.draw_apart(entry.folder, entry.description.asks, self.cache)
         self.grown[title] = 0
@@ -113,6 +115,16 @@ class Engine:
             self.loaded[title] = loaded = Loaded(model.description, session, tiling)
         metrics.LOADS.labels(title).inc()
         return loaded
+
+    def still_held(self, entry: Entry) -> Loaded | None:
+        """The model, taken back, if it was let go of and somebody holds it: loaded anew it would be there twice."""
+        title = entry.description.title
+        held = self.let_go.get(title)
+        if held is None or held.description.sha256 != entry.description.sha256:
+            return None
+        self.loaded[title] = held
+        metrics.MODEL_BYTES.labels(title).set(self.sizes[title])
+        return held
 
     def check(self, entry: Entry) -> Model:
         """The checkpoint, if it can be used; what it needs is known from then on. Raises CheckpointError."""

@@ -49,9 +49,14 @@ def invalid(parameter: str, message: str, **members: Any) -> Problem:
     return Problem(422, "invalid-parameter", f"{parameter}: {message}", errors=errors, **members)
 
 
+def tellable(name: str) -> str:
+    """A parameter's name as it may be told again."""
+    return name if WORD.fullmatch(name) else "query"
+
+
 def unknown_parameter(name: str, known: list[str]) -> Problem:
     """Its name is told only where it is a short word, as it may be anything."""
-    shown = name if WORD.fullmatch(name) else "query"
+    shown = tellable(name)
     listed = f"There are: {', '.join(known)}" if known else "There is none"
     return invalid(shown, f"there is no such parameter here{guess(name, known) or '.'} {listed}", known=known)
 

@@ -79,7 +79,7 @@ async def rightly_named(request: Request) -> None:
     """Refuses a parameter that is given twice, as there is no telling which one was meant, and one that the route does
     not have: it may be misspelt, and nobody would notice that it had no effect."""
     names = Counter(name for name, _ in request.query_params.multi_items())
-    if twice := sorted(name for name, count in names.items() if count > 1):
+    if twice := sorted({errors.tellable(name) for name, count in names.items() if count > 1}):
         wrong = [{"parameter": name, "message": "given more than once"} for name in twice]
         raise errors.Problem(422, "invalid-parameter", f"given more than once: {', '.join(twice)}", errors=wrong)
     known = known_to(request)

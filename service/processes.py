@@ -82,6 +82,7 @@ class Job:
         self._took = 0.0
         self._lock = threading.Lock()
         self._process: Process | None = None
+        self._killed = False
 
     def carry_out(self, process: "Process") -> bool:
         """Whether the process may be used again."""
@@ -98,7 +99,7 @@ class Job:
         finally:
             with self._lock:
                 self._process = None
-        return True
+        return not self._killed  # which it may have been when the answer was there already
 
     def _timed(self, ask: Ask, channel: Channel) -> Any:
         began = time.monotonic()
@@ -129,6 +130,7 @@ class Job:
         """Ends the process that is busy with this, if one is."""
         with self._lock:
             if self._process:
+                self._killed = True
                 self._process.kill()
 
 

@@ -84,7 +84,7 @@ class InParts(Response):
 
     def __init__(self, request: Request, parts: Parts, task: asyncio.Task[Answer], steps: Steps):
         self.request, self.parts, self.task, self.steps = request, parts, task, steps
-        self.boundary = secrets.token_hex(12)
+        self.boundary, self.within_part = secrets.token_hex(12), False
         self.status_code, self.background = 200, None
         # A proxy that kept the parts until it had them all would keep what they are for.
         self.init_headers({"Content-Type": f"{MEDIA_TYPE}; boundary={self.boundary}", "X-Accel-Buffering": "no"})
@@ -96,7 +96,8 @@ class InParts(Response):
         except errors.Problem:  # the client has gone
             telemetry.note(gone_after=f"{self.steps.done} of {self.steps.tiles} tiles")
         except asyncio.CancelledError:
-            await self.end(errors.shutting_down(), send)
+            if not self.within_part:  # else the connection ends there: a part has as many bytes as it told
+                await self.end(errors.shutting_down(), send)
             raise
         finally:
             await ended(self.task)
@@ -132,7 +133,9 @@ class InParts(Response):
         lines = [f"{name}: {value}" for name, value in ({"Content-Length": str(len(body))} | dict(headers)).items()]
         head = "\r\n".join([f"--{self.boundary}", *lines, "", ""]).encode("latin-1")
         tail = f"\r\n--{self.boundary}--\r\n".encode() if last else b"\r\n"
+        self.within_part = True
         for piece in (head, *answers.pieces(body), tail):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
+        self.within_part = False
         if last:
             await send({"type": "http.response.body"})

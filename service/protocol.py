@@ -1,15 +1,18 @@
 """HTTP over a connection: what a client may send and how long it may take, and how the server ends.
 
-uvicorn's protocol for httptools has no limits of its own. These lines lean on its inside (`cycle`, `flow`, the parser's
-callbacks), which the tests hold on real sockets.
+uvicorn's protocol for httptools has no limits of its own. These lines lean on its inside (`cycle`, `pipeline`, `flow`,
+the parser's callbacks), which the tests hold on real sockets.
 """
 
 import asyncio
 import logging
 import math
 import secrets
+import struct
+import termios
 import time
 from collections.abc import Callable
+from fcntl import ioctl
 from functools import partial
 from http import HTTPStatus
 from types import FrameType
@@ -17,7 +20,7 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service import errors, guards
 from service.parser import Parser
@@ -30,6 +33,9 @@ HEAD, BODY, NOTHING = "head", "body", "nothing"
 
 CUT_OFF_SECONDS = 2.0
 """How long what is cut off may take to say so."""
+
+QUEUED = 16
+"""Requests that may wait behind the one that is being answered, on one connection."""
 
 
 class Flow(FlowControl):
@@ -63,14 +69,23 @@ class Reader:
         self.since, self.size = 0.0, 0
         self.timer: asyncio.TimerHandle | None = None
 
+    @property
+    def slow(self) -> float:
+        """How many more seconds may be spent on waiting, by what it has taken."""
+        rate, allowed = self.limits.body_rate, self.limits.body_start
+        return max(allowed, self.taken / rate) - self.waited if rate else math.inf
+
     def wait(self) -> None:
         """Begins to wait, where there is anything to be taken."""
         self.go_on()
-        self.since, self.size = self.loop.time(), self.transport.get_write_buffer_size()
-        if self.size:
-            rate, allowed = self.limits.body_rate, self.limits.body_start
-            slow = max(allowed, self.taken / rate) - self.waited if rate else math.inf
-            self.timer = self.loop.call_later(min(self.limits.body_pause, slow), self.look)
+        self.since, self.size = self.loop.time(), self.untaken()
+        if self.transport.get_write_buffer_size():
+            self.timer = self.loop.call_later(max(0.0, min(self.limits.body_pause, self.slow)), self.look)
+
+    def untaken(self) -> int:
+        """Bytes that it has yet to take: ours, and the system's, which takes them from us by lumps and so tells
+        nothing, for long, of one that reads steadily."""
+        return self.transport.get_write_buffer_size() + queued(self.transport)
 
     def go_on(self) -> None:
         """Ends a wait."""
@@ -78,14 +93,26 @@ class Reader:
             self.timer.cancel()
             self.timer = None
             self.waited += self.loop.time() - self.since
-            self.taken += self.size - self.transport.get_write_buffer_size()
+            self.taken += max(0, self.size - self.untaken())
 
     def look(self) -> None:
-        """The wait has been long enough."""
-        self.timer = None
-        if self.transport.get_write_buffer_size():
+        """The wait has been long enough, unless something was taken meanwhile, and soon enough."""
+        before = self.taken
+        self.go_on()
+        if self.taken > before and self.slow > 0:
+            self.wait()
+        elif self.transport.get_write_buffer_size():
             log.info("an answer was not read, or too slowly")
             self.transport.abort()
+
+
+def queued(transport: asyncio.Transport) -> int:
+    """Bytes that the system holds for the other side, which has not said that it has them; 0 where it can't tell."""
+    socket = transport.get_extra_info("socket")
+    try:
+        return struct.unpack("i", ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4)))[0] if socket else 0
+    except (OSError, ValueError):  # the second of one that is closed
+        return 0
 
 
 class Protocol(HttpToolsProtocol):
@@ -98,6 +125,7 @@ class Protocol(HttpToolsProtocol):
 
     since, heard: when the clock was started, and when the last byte came. taken: bytes of the part that is awaited.
     head: bytes of headers. fault: what a callback found wrong. refused: nothing more is parsed. spare: one too many.
+    running: the request that is being answered, or was; uvicorn's `cycle` is the last that was parsed, and may wait.
     """
 
     def __init__(self, *args: Any, settings: Settings, **kwargs: Any):
@@ -111,6 +139,7 @@ class Protocol(HttpToolsProtocol):
         self.refused = False
         self.timer: asyncio.TimerHandle | None = None
         self.spare = False
+        self.running: RequestResponseCycle | None = None
         self.reader: Reader = None  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -129,7 +158,14 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.wait_for(NOTHING)
         self.reader.go_on()
+        self.give_notice()
         super().connection_lost(exc)
+
+    def give_notice(self) -> None:
+        """Tells who is at work on an answer that it is not wanted any more."""
+        if self.running and not self.running.response_complete:
+            self.running.disconnected = True
+            self.running.message_event.set()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -179,7 +215,7 @@ class Protocol(HttpToolsProtocol):
     @property
     def answering(self) -> bool:
         """Whether the application has yet to end its answer."""
-        return self.cycle is not None and not self.cycle.response_complete
+        return self.running is not None and not self.running.response_complete
 
     def data_received(self, data: bytes) -> None:
         self.taken, self.heard = self.taken + len(data), self.loop.time()
@@ -216,7 +252,8 @@ class Protocol(HttpToolsProtocol):
             self.give_up(errors.path_too_long(limits.max_path))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
+        if self.awaited != BODY:  # what trails a body has been vouched for by no proxy, and is no header of anything
+            super().on_header(name, value)
         self.head += len(name) + len(value) + len(": \r\n")
         if self.head > self.settings.max_head:
             self.give_up(errors.head_too_large(self.settings.max_head))
@@ -224,8 +261,14 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self.spare and self.crowded(1) and self.url.partition(b"?")[0].decode("latin-1") not in guards.HEALTH:
             self.give_up(errors.too_many_connections(math.ceil(self.settings.keep_alive) or 1))
+        if len(self.pipeline) >= QUEUED:
+            self.give_up(errors.bad_request())
         super().on_headers_complete()
         self.wait_for(BODY)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
@@ -234,9 +277,16 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        unread = self.awaited == BODY and self.running is self.cycle
         super().on_response_complete()
         self.reader.wait()
-        if self.awaited != NOTHING and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if unread:  # it was heard out before its answer ended, for as long as it may be
+            self.refused = True
+            self.wait_for(NOTHING)
+            self.loop.call_later(self.settings.linger, self.transport.close)
+        elif self.awaited != NOTHING:
             self.wait_for(self.awaited)
 
     def give_up(self, problem: errors.Problem) -> None:
@@ -250,21 +300,27 @@ class Protocol(HttpToolsProtocol):
 
     def refuse(self, problem: errors.Problem) -> None:
         """Ends the connection; where an answer is owed for what is wrong, with that, and then reads on for a little, so
-        that it is seen. What is no request behind one that is being answered costs that not its answer."""
+        that it is seen. What is wrong behind a request that is being answered costs that not its answer."""
         of_body, self.refused = self.awaited == BODY, True
         self.wait_for(NOTHING)
+        if of_body and self.pipeline:
+            self.pipeline.popleft()  # the one that was parsed last, and that waits for others' answers
+            of_body = False
         if self.answering and not of_body:
-            self.cycle.keep_alive = False
+            self.last.keep_alive = False
             return
-        owed = not self.cycle.response_started if self.answering else not of_body
-        if self.answering:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        owed = not self.last.response_started if self.answering else not of_body
+        self.give_notice()
         if owed and not self.transport.is_closing():
             self.transport.write(written(problem))
             self.loop.call_later(self.settings.linger, self.transport.close)
         else:
             self.transport.close()
+
+    @property
+    def last(self) -> RequestResponseCycle:
+        """The last request that is to be answered, where one is."""
+        return self.pipeline[0][0] if self.pipeline else self.running  # type: ignore[return-value]
 
 
 def written(problem: errors.Problem) -> bytes:

@@ -37,6 +37,8 @@ LOOK = 0.2
 """Seconds between two looks at the workers."""
 BEAT, SILENCE = 2.0, 30.0
 """Seconds between two signs of life of a worker that is up, and without any until it is taken for hanging."""
+SLEPT = 5.0
+"""Seconds beyond that between two looks, after which it is this process that stood still."""
 FILES = 256
 """Files that are open beside connections."""
 
@@ -170,6 +172,7 @@ class Supervisor:
         self.listener = bound(settings)
         self.workers: list[Worker] = []
         self.told, self.been_up = False, False
+        self.looked = time.monotonic()
 
     def run(self) -> int:
         """Returns the exit code."""
@@ -190,6 +193,7 @@ class Supervisor:
     def all_replaced(self) -> bool:
         """Starts another for each that is dead or hangs. Returns False where there is no sense in it: none ever came
         up."""
+        self.allow_for_sleep()
         dead = [worker for worker in self.workers if not worker.look() or worker.hangs]
         self.been_up = self.been_up or any(worker.up for worker in self.workers)
         for worker in dead:
@@ -202,6 +206,14 @@ class Supervisor:
                 number = self.workers.index(worker)
                 self.workers[number] = self.started(number)
         return True
+
+    def allow_for_sleep(self) -> None:
+        """Blames no worker for seconds in which this process itself stood still, as in a container that is paused."""
+        now = time.monotonic()
+        if now > self.looked + LOOK + SLEPT:
+            for worker in self.workers:
+                worker.last = now
+        self.looked = now
 
     def end(self) -> int:
         """Tells all to end, and kills what doesn't. Returns the exit code: 0 where each that was up ended well."""

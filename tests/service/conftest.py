@@ -155,6 +155,17 @@ def counting(duty: guards.Duty, release: threading.Event) -> FastAPI:
             await asyncio.sleep(0.02)
         return "done"
 
+    @app.get("/wanted")
+    async def wanted(request: Request) -> str:
+        while not await request.is_disconnected():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        return "gone"
+
+    @app.post("/heads")
+    async def heads(request: Request) -> list[str]:
+        await request.body()
+        return list(request.headers)
+
     @app.get("/readyz")
     async def readyz() -> bool:
         return duty.ready

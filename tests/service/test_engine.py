@@ -202,3 +202,16 @@ def test_what_can_not_be_cut_smaller_is_not_cut(engine: Engine):
     assert {window.shape for window in cut} == {(256, 256)}
     assert smaller(loaded, Kind("x", "decode"), 128) == []
     assert smaller(engine.loaded["tiny-denoise@1"], Kind("x", "restore", (300, 300, 1)), 128) == []
+
+
+def test_a_model_that_was_let_go_of_and_is_held_is_taken_back_and_not_loaded_twice(shelf: Path):
+    engine = Engine(Catalog.of(shelf), Settings(device="cpu", tile=128))
+    held, entry = engine.loaded["tiny-vae@1"], engine.catalog.entries["tiny-vae@1"]
+    engine.unload("tiny-vae@1")
+    assert engine.load(entry) is held
+    engine.unload("tiny-vae@1")
+    other = replace(entry, description=replace(entry.description, sha256="another"))
+    assert engine.still_held(other) is None, "of other weights"
+    del held
+    assert engine.still_held(entry) is None, "nobody holds it any more"
+    assert engine.load(entry) is engine.loaded["tiny-vae@1"]

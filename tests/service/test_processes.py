@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -232,3 +233,10 @@ end.recv(1 << 20)
             assert type(caught.value) is DecodeFailed
 
     run(test)
+
+
+def test_a_process_that_was_killed_when_its_answer_was_there_is_not_asked_again() -> None:
+    process = SimpleNamespace(channel=None, kill=lambda: None)
+    job = processes.Job(lambda channel, until: job.kill(), 1.0)
+    assert not job.carry_out(process)  # type: ignore[arg-type]
+    assert processes.Job(lambda channel, until: None, 1.0).carry_out(process)  # type: ignore[arg-type]

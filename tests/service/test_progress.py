@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from email.message import Message
 from email.parser import BytesParser
 from types import SimpleNamespace
@@ -249,3 +250,32 @@ def test_who_is_cut_off_is_told_so_in_the_last_part(make: Callable[..., Listenin
     part, problem = last_part(data)
     assert problem["type"] == "urn:denoir:shutting-down"
     assert part["retry-after"]
+
+
+def test_who_is_cut_off_within_a_part_finds_nothing_else_in_it():
+    sent: list[bytes] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", b""))
+        if sent[-1] == b"pixels":  # which the client is slow to take
+            await asyncio.sleep(1000)
+
+    async def receive() -> Any:
+        await asyncio.sleep(1000)
+
+    async def journey(told: Progress) -> Answer:
+        told(1, 1)
+        return Answer(b"pixels", "image/png", {})
+
+    async def cut_off() -> None:
+        scope = {"type": "http", "headers": [(b"accept", b"multipart/mixed")]}
+        parts: Any = SimpleNamespace(batcher=SimpleNamespace(holding=lambda size: nullcontext()))
+        answer = await progress.answered(Request(scope, receive), parts, journey)
+        task = asyncio.create_task(answer(scope, receive, send))
+        while b"pixels" not in sent:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(cut_off())
+    assert sent[-1] == b"pixels"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from service import guards
-from service.protocol import Reader
+from service import guards, protocol
+from service.protocol import QUEUED, Reader
 from service.settings import Settings
 from tests.service.conftest import Listening, answered, closed, until
 
@@ -175,6 +175,11 @@ class Transport:
 
     def __init__(self) -> None:
         self.size, self.aborted = 0, False
+        self.sent: socket.socket | None = None
+
+    def get_extra_info(self, name: str) -> socket.socket | None:
+        assert name == "socket"
+        return self.sent
 
     def get_write_buffer_size(self) -> int:
         return self.size
@@ -218,6 +223,46 @@ def test_what_is_left_of_an_answer_has_to_be_taken_too():
     assert not transport.aborted
     loop.pass_on(1)
     assert transport.aborted
+
+
+def test_who_takes_from_the_system_what_we_still_hold_is_not_cut_off(monkeypatch: pytest.MonkeyPatch):
+    reader, transport, loop = reading(body_pause=10, body_start=30, body_rate=1000)
+    transport.size, held = 50_000, 200_000
+    monkeypatch.setattr(protocol, "queued", lambda _: held)
+    reader.wait()
+    for _ in range(10):  # for 100 seconds, more than 1,000 bytes in each of them
+        held -= 15_000
+        loop.pass_on(10)
+        assert not transport.aborted
+    loop.pass_on(10)
+    assert transport.aborted, "nothing was taken"
+
+
+def test_who_takes_a_little_now_and_then_is_too_slow_all_the_same(monkeypatch: pytest.MonkeyPatch):
+    reader, transport, loop = reading(body_pause=10, body_start=30, body_rate=1000)
+    transport.size, held = 50_000, 200_000
+    monkeypatch.setattr(protocol, "queued", lambda _: held)
+    reader.wait()
+    for _ in range(2):
+        held -= 100
+        loop.pass_on(10)
+    assert not transport.aborted
+    held -= 100
+    loop.pass_on(10)
+    assert transport.aborted
+
+
+def test_what_the_system_holds_for_the_other_side_is_told():
+    here, there = socket.socketpair()
+    with here, there:
+        transport = Transport()
+        transport.sent = here
+        assert protocol.queued(transport) == 0  # type: ignore[arg-type]
+        here.sendall(bytes(5000))
+        assert protocol.queued(transport) >= 5000  # type: ignore[arg-type]
+        there.recv(2**16)
+        assert protocol.queued(transport) == 0  # type: ignore[arg-type]
+    assert protocol.queued(transport) == 0, "it is closed"  # type: ignore[arg-type]
 
 
 def test_nobody_is_cut_off_who_has_taken_all():
@@ -322,6 +367,68 @@ def test_what_is_no_request_behind_one_does_not_cost_that_its_answer(serve: Serv
         answers = closed(client)
     assert answers.count(b"HTTP/1.1 200 OK") == 2
     assert answers.endswith(b"\r\n\r\n3")
+
+
+BROKEN = b"POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n"
+
+
+def test_a_broken_body_behind_a_request_does_not_cost_that_its_answer(serve: Serve):
+    slow = POST.replace(b"/count", b"/count?pause=0.3")
+    with serve(keep_alive=60).connected() as client:
+        client.sendall(slow % 3 + b"abc" + GET % b"/readyz" + BROKEN)
+        answers = closed(client)
+    assert answers.count(b"HTTP/1.1 200 OK") == answers.count(b"HTTP/1.1") == 2
+    assert answers.endswith(b"\r\n\r\ntrue")
+
+
+def test_no_answer_is_written_into_another(serve: Serve):
+    listening = serve()
+    with asking_for_much(listening, 2**16) as client:
+        until(lambda: listening.duty.under_way == 1)
+        client.sendall(BROKEN)
+        whole = client.recv(1000)
+        while part := client.recv(2**20):
+            whole += part
+    assert whole.count(b"HTTP/1.1") == 1
+    assert whole.endswith(b"\r\n0\r\n\r\n")
+
+
+def test_few_requests_wait_behind_one(serve: Serve):
+    listening = serve(keep_alive=60)
+    with listening.connected() as client:
+        client.sendall(GET % b"/long" + GET % b"/readyz" * 5000)
+        until(lambda: listening.duty.under_way == 1)
+        (one,) = listening.server.server_state.connections
+        until(lambda: one.refused)  # type: ignore[attr-defined]
+        assert len(one.pipeline) == QUEUED  # type: ignore[attr-defined]
+        listening.release.set()
+        assert closed(client).count(b"HTTP/1.1 200 OK") == 1 + QUEUED
+
+
+def test_who_has_gone_is_worked_for_no_more_though_another_request_was_to_follow(serve: Serve):
+    listening = serve()
+    with listening.connected() as client:
+        client.sendall(GET % b"/wanted" + GET % b"/readyz")
+        until(lambda: listening.duty.under_way == 1)
+    until(lambda: listening.duty.under_way == 0)
+
+
+@pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
+def test_a_connection_whose_body_comes_after_its_answer_is_not_kept(serve: Serve, expect: bytes):
+    listening = serve(linger=0.3, keep_alive=0.5)
+    with listening.connected() as client:
+        client.sendall(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n" + expect + b"\r\n")
+        assert answered(client).status == 404
+        client.sendall(b"x")
+        assert closed(client) == b""
+
+
+def test_what_trails_a_body_is_no_header(serve: Serve):
+    head = b"POST /heads HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = serve().ask(head + b"3\r\nabc\r\n0\r\nAuthorization: Bearer x\r\nX-Request-ID: trailed\r\n\r\n")
+    assert answer.status == 200
+    assert b"authorization" not in answer.body
+    assert answer.headers["x-request-id"] != "trailed"
 
 
 def test_who_would_speak_another_protocol_is_answered_in_this_one(serve: Serve):

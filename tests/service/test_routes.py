@@ -423,3 +423,13 @@ def test_a_side_that_the_format_can_not_hold_is_told_before_anything_is_computed
     body = problem(denoise(client, sigma=9, format="webp"), 413, "image-too-large")
     assert (body["format"], body["max_side"]) == ("webp", 69)
     assert "max_pixels" not in body
+
+
+@pytest.mark.parametrize("word", ["<b>", "x" * 5000])
+def test_words_of_a_clients_own_are_not_told_again(client: TestClient, word: str):
+    twice = client.post("/denoise", params=[("model", "tiny-photo"), (word, "1"), (word, "2")], content=PNG)
+    assert word not in problem(twice, 422, "invalid-parameter")["detail"]
+    assert word not in twice.text
+    unknown = client.post("/decode", json={"model": "tiny-vae", word: 1})
+    assert problem(unknown, 422, "invalid-parameter")
+    assert word not in unknown.text

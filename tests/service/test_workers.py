@@ -149,6 +149,19 @@ def test_a_worker_that_hangs_is_replaced(supervised, tmp_path: Path, monkeypatch
     assert pair.end() == 0
 
 
+@pytest.mark.parametrize(("slept", "hangs"), [(True, False), (False, True)])
+def test_no_worker_is_blamed_for_what_its_supervisor_slept(supervised, slept: bool, hangs: bool):
+    pair = supervised(workers_at_work.stay)  # which gives one sign of life
+    until(lambda: pair.supervisor.workers and all(worker.up for worker in pair.supervisor.workers))
+    pair.end()
+    then = time.monotonic() - 100
+    pair.supervisor.looked = then if slept else time.monotonic()
+    for worker in pair.supervisor.workers:
+        worker.last = then
+    pair.supervisor.allow_for_sleep()
+    assert all(worker.hangs == hangs for worker in pair.supervisor.workers)
+
+
 def test_a_server_gives_signs_of_life_for_as_long_as_its_loop_goes_round(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(workers, "BEAT", 0.01)
     ear, mouth = workers.SPAWN.Pipe(duplex=False)
