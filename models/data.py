@@ -8,7 +8,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -252,6 +252,14 @@ def measured_part(path: Path, transparent: bool = False, learned: bool = False) 
         return list(arrays_of(path, "test_images")["test_images"])
     pictures = from_files(files_of(path), str(path), transparent)
     return pictures.held_out if learned else pictures.train + pictures.held_out
+
+
+def pictures_in(files: Sequence[Path]) -> list[Picture8]:
+    """Pictures out of those files, `3 h w`, in their order. Raises DataError for one that is none."""
+    try:
+        return [as_colour(as_tensor(images.read(file.read_bytes()))) for file in files]
+    except (OSError, images.PictureError) as error:
+        raise DataError(f"a picture can't be read: {error}") from error
 
 
 def stacked(pixels: np.ndarray) -> Tensor:

@@ -131,6 +131,14 @@ def add_evaluate(one: argparse.ArgumentParser) -> None:
         default=1000,
         help="draws of each picture's code for a VAE's likelihood, hours on a CPU; 0 for none (default: 1000)",
     )
+    one.add_argument(
+        "--sheet",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PHOTO",
+        help="photographs for the contact sheet, where those that are measured may not be passed on",
+    )
 
 
 def evaluate(asked: argparse.Namespace) -> int:
@@ -141,7 +149,8 @@ def evaluate(asked: argparse.Namespace) -> int:
     from models import evaluation  # needs torchmetrics, which a machine that only trains may lack
 
     entry = Catalog.of(SHIPPED, asked.shelf).find(asked.model)
-    report = evaluation.evaluate(entry.folder, asked.data, asked.device, asked.tile, asked.limit, asked.samples)
+    limits = asked.tile, asked.limit, asked.samples
+    report = evaluation.evaluate(entry.folder, asked.data, asked.device, *limits, asked.sheet)
     print(evaluation.as_markdown(report.table))
     for title, table in report.more.items():
         print(f"\n{title}:\n{evaluation.as_markdown(table)}")

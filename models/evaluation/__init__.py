@@ -6,6 +6,7 @@ parts, the likelihood, and how like real pictures those drawn are. Other autoenc
 whole codes and of codes with gaps. Colorizers: the error of chroma. All pictures in 8 bits, as a user gets them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from models import checkpoints, data, inference
@@ -36,20 +37,30 @@ __all__ = [
 
 
 def evaluate(
-    folder: Path, path: Path, device: str = "auto", tile: int = TILE, limit: int = 0, samples: int = 0
+    folder: Path,
+    path: Path,
+    device: str = "auto",
+    tile: int = TILE,
+    limit: int = 0,
+    samples: int = 0,
+    sheet: Sequence[Path] = (),
 ) -> Report:
     """Measures the checkpoint in `folder` on the test pictures in `path`, and writes its metrics, card and sheet.
 
     Of a folder or zip that it learned from, told by the name, those pictures are measured on that were held out.
     `limit` takes the first so many pictures alone; `samples` are those of each picture's code that its likelihood is
-    estimated with, 0 for none. Raises CheckpointError, DataError.
+    estimated with, 0 for none; `sheet` are photographs that the sheet shows in place of those that are measured, as of
+    some sets none may be passed on. Raises CheckpointError, DataError; ValueError where a sheet is of no photographs.
     """
     checkpoints.metrics(folder)  # what can't be added to is told now and not after the measuring
     model = checkpoints.load(folder)
     learned = model.description.training.get("data") == path.name and not data.sets_apart(path)
     pictures = data.measured_part(path, transparent(model), learned)[: limit or None]
     session = Session(model.network, inference.chosen_device(device), model.description.title)
-    report = protocol_of(model)(model, session, Trial(pictures, path, folder, tile, samples))
+    measure, shown = protocol_of(model), data.pictures_in(sheet)
+    if shown and measure not in (by_level, by_chroma):
+        raise ValueError(f"the sheet of {model.description.title} shows what it is measured on")
+    report = measure(model, session, Trial(pictures, path, folder, tile, samples, shown))
     keep(folder, path.name, len(pictures), report, learned)
     return report
 

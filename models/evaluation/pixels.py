@@ -73,6 +73,12 @@ def contact(pictures: list[Pixels], columns: int = 0) -> Pixels:
     return sampling.grid(np.stack([p[:height, :width] for p in pictures]), columns=columns)
 
 
+def middle(pixels: Pixels, side: int) -> Pixels:
+    """The middle of a picture `h w c`, of so many pixels each way where it has them."""
+    top, left = (max(0, (size - side) // 2) for size in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]
+
+
 def thumbnail(pixels: Pixels, side: int = 160) -> Pixels:
     """The picture in a square."""
     return letterbox.fitted(pixels, (side, side))[0]

@@ -19,7 +19,7 @@ class Trial:
 
     pictures: test pictures. path: the set that they are part of. folder: the model's own, where figures that take hours
     are kept while they are made. tile: side of a square of a tile's pixels. samples: draws of each picture's code for
-    its likelihood; 0 for none.
+    its likelihood; 0 for none. sheet: photographs for the contact sheet in place of those that are measured.
     """
 
     pictures: list[Picture8]
@@ -27,6 +27,7 @@ class Trial:
     folder: Path
     tile: int = TILE
     samples: int = 0
+    sheet: list[Picture8] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

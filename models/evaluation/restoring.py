@@ -21,6 +21,7 @@ from models.evaluation.pixels import (
     decibels,
     floats_of,
     floats_of_many,
+    middle,
     photographed,
     spoilt_pixels,
     to_pixels,
@@ -62,7 +63,6 @@ def by_level(model: Model, session: Session, trial: Trial) -> Report:
     tiling = inference.tiling_for(session.needs, trial.tile)
     table: list[Row] = []
     seconds = megapixels = 0.0
-    shown: list[Pixels] = []
     for sigma in LEVELS:
         scores: dict[str, list[float]] = {}
         for number, picture in enumerate(tqdm(trial.pictures, desc=f"noise {sigma:g}", leave=False)):
@@ -76,13 +76,21 @@ def by_level(model: Model, session: Session, trial: Trial) -> Report:
             for name, value in compare(picture, compared).items():
                 scores.setdefault(name, []).append(value)
             scores.setdefault("level estimated", []).append(level)
-            if sigma == 25.0 and len(shown) < 6:
-                shown += [part[:256, :256] for part in (noisy, told)]
         row: Row = {"sigma": sigma}
         table.append(row | {name: float(np.mean(values)) for name, values in scores.items()})
     figures = {"seconds_per_megapixel": seconds / megapixels, "threads": torch.get_num_threads()}
     more = {"Noise as cameras make it (made), nothing told": untold(session, trial.pictures, tiling)}
-    return Report(table, figures | {"device": str(session.device)}, contact(shown), more)
+    sheet = before_after(session, (trial.sheet or trial.pictures)[:3], tiling)
+    return Report(table, figures | {"device": str(session.device)}, sheet, more)
+
+
+def before_after(session: Session, pictures: list[Picture8], tiling: Tiling) -> Pixels:
+    """A sheet of the pictures' middles, with noise of 25 grey levels, and what becomes of each, the level told."""
+    shown: list[Pixels] = []
+    for number, picture in enumerate(pictures):
+        noisy = spoilt_pixels(picture, Gaussian(25, 25), number)
+        shown += [middle(one, 256) for one in (noisy, inference.restored(session, noisy, 25.0, tiling))]
+    return contact(shown)
 
 
 def untold(session: Session, pictures: list[Picture8], tiling: Tiling) -> list[Row]:

@@ -8,10 +8,11 @@ import torch
 from conftest import SAMPLES, scene
 from PIL import Image
 
-from models import checkpoints, cli, data, evaluation, inference, training
+from models import checkpoints, cli, data, evaluation, images, inference, training
 from models.camera import Camera
 from models.catalog import SHIPPED, Catalog
 from models.colour import chroma
+from models.data import DataError
 from models.evaluation import cards
 from models.evaluation.drawing import NUMBERS
 from models.inference import Session
@@ -187,3 +188,34 @@ def test_tables_are_markdown():
     lines = evaluation.as_markdown([{"sigma": 5.0, "PSNR": 37.123456}, {"sigma": 15.0, "PSNR": 3.0}]).splitlines()
     assert [len(line) for line in lines] == [len(lines[0])] * 4
     assert "37.12" in lines[2]
+
+
+@pytest.mark.parametrize("name", ["tiny-photo", "tiny-colorize"])
+def test_a_sheet_shows_other_photographs_where_the_measured_ones_may_not_be_passed_on(
+    name: str, shelf: Path, photographs: Path, colours: Path, tmp_path: Path
+):
+    made = trained("colorize", colours, tmp_path) if name == "tiny-colorize" else shelf / name
+    folder = copytree(made, tmp_path / name)
+    red = np.zeros((300, 300, 3), np.uint8)
+    red[..., 0] = 200
+    (tmp_path / "red.png").write_bytes(images.write(images.Picture.of(red), "png"))
+    measured = evaluation.evaluate(folder, photographs, device="cpu", limit=1)
+    shown = evaluation.evaluate(folder, photographs, device="cpu", limit=1, sheet=[tmp_path / "red.png"])
+    assert shown.table[0].keys() == measured.table[0].keys()
+    reds = shown.sheet.reshape(-1, 3).astype(int)
+    assert np.mean(reds[:, 0] > reds[:, 1] + 50) > 0.1
+    assert shown.sheet.shape != measured.sheet.shape or np.any(shown.sheet != measured.sheet)
+
+
+def test_a_sheet_of_what_is_no_photograph_is_refused(shelf: Path, photographs: Path, tmp_path: Path):
+    (tmp_path / "note.png").write_text("no picture")
+    with pytest.raises(DataError, match="can't be read"):
+        evaluation.evaluate(shelf / "tiny-photo", photographs, device="cpu", sheet=[tmp_path / "note.png"])
+    with pytest.raises(DataError, match="can't be read"):
+        evaluation.evaluate(shelf / "tiny-photo", photographs, device="cpu", sheet=[tmp_path / "nothing.png"])
+
+
+def test_the_sheet_of_a_vae_is_its_own(shelf: Path, photographs: Path):
+    (one, *_) = sorted(photographs.iterdir())
+    with pytest.raises(ValueError, match="tiny-vae@1 shows"):
+        evaluation.evaluate(shelf / "tiny-vae", photographs, device="cpu", sheet=[one])
