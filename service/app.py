@@ -33,7 +33,8 @@ CROSS_ORIGIN: dict[str, Any] = {
     "allow_headers": ("Authorization", "X-Request-ID"),
     "expose_headers": (
         *("Content-Disposition", "Retry-After", "Server-Timing", "WWW-Authenticate", "X-Request-ID"),
-        *("Denoir-Model", "Denoir-Sigma", "Denoir-Seed", "Denoir-From", "Denoir-To"),
+        *("Denoir-Model", "Denoir-Sigma", "Denoir-Strength", "Denoir-Seed"),
+        *("Denoir-From", "Denoir-To"),
         *("Denoir-Fitted", "Denoir-Fitted-From", "Denoir-Fitted-To"),
     ),
 }

@@ -20,6 +20,7 @@ import httpx2
 import numpy as np
 import pytest
 import yaml
+
 from conftest import SAMPLES
 from PIL import Image
 
@@ -217,6 +218,15 @@ def test_the_container_is_nobody_writes_nowhere_and_may_nothing():
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert [place.partition(":")[0] for place in service["tmpfs"]] == ["/tmp"]
+
+
+def test_what_can_be_set_can_be_set_of_the_container():
+    known = {f"DENOIR_{name.upper()}" for name in Settings.model_fields}
+    # Of the image, of its network, or of what the image lacks (traces).
+    apart = {"HOST", "PORT", "MODELS", "CACHE", "METRICS_PORT", "DEVICE", "TRACES"}
+    for service in yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values():
+        told = set(service["environment"])
+        assert told - {"DENOIR_DEVICE"} == known - {f"DENOIR_{name}" for name in apart}
 
 
 def test_the_folder_that_compose_mounts_is_there_and_empty():

@@ -405,3 +405,18 @@ def test_the_samples_are_those_that_are_credited():
     credits = (SAMPLES / "README.md").read_text()
     there = {path.name for path in (Path(__file__).parents[2] / "service" / "web" / "samples").rglob("*.jpg")}
     assert {name for name in there if f"`{name}`" not in credits} == set()
+
+
+def test_a_model_that_an_address_names_is_asked_for_the_picture_that_is_there(visit: Visit):
+    page = visit.open()
+    choose(page, file("small.png", encoded(scene(12, 10, 3))))
+    expect(page.locator("#clean .download")).to_be_enabled()
+
+    def name(model: str) -> list[str]:
+        return after_asking(page, lambda: page.evaluate("name => (location.hash = `clean?model=${name}`)", model))
+
+    asked = name("tiny-denoise@1")
+    assert any("model=tiny-denoise" in url for url in asked)
+    expect(page.locator("#clean .facts")).to_contain_text("tiny-denoise@1")
+    assert not [url for url in name("nosuchmodel") if "/denoise" in url]
+    expect(page.locator("#lost")).to_contain_text("nosuchmodel")

@@ -2,7 +2,7 @@
 import { Bench } from "./bench.js";
 import { find, make } from "./dom.js";
 import { path, pictureInParts } from "./service.js";
-import { choices, lacking, named } from "./shelf.js";
+import { choices, lacking, lost, named } from "./shelf.js";
 import { bytes, percent, seconds } from "./words.js";
 
 const FORMATS = [
@@ -46,7 +46,14 @@ export function open(models) {
   panel.mixed = (strength) => bench.viewer.mix(strength);
   panel.alone = () => bench.rows.length < 2;
   panel.all = () => bench.rows.forEach((row) => bench.set(row, panel.given()));
-  return { visit: (query) => panel.choose(query.get("model")) };
+  return {
+    visit(query) {
+      panel.choose(query.get("model"));
+      panel.tell();
+      if (bench.chosen) bench.set(bench.chosen, panel.given());
+      return [lost(able, query)];
+    },
+  };
 }
 
 /** A level that is set tells nothing of the kind of noise: what answers is then the model that the noise asked for before. */

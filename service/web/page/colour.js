@@ -42,6 +42,7 @@ export function open(models) {
   return {
     visit(query) {
       model.value = (named(able, query.get("model")) ?? { title: model.value }).title;
+      if (bench.chosen) bench.set(bench.chosen, task.settings());
       return [lost(able, query)];
     },
   };
