@@ -141,7 +141,7 @@ def as_colour(picture: Picture8) -> Picture8:
 def as_tensor(picture: images.Picture, transparent: bool = False) -> Picture8:
     """8 bits, `c h w`: on white, or with a channel of alpha where it is to stay transparent and is."""
     seen = picture.seen(4 if transparent and picture.alpha is not None else 3)
-    eight = seen if seen.dtype == np.uint8 else (seen // 257).astype(np.uint8)
+    eight = seen if seen.dtype == np.uint8 else ((seen.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return torch.from_numpy(np.ascontiguousarray(eight.transpose(2, 0, 1)))
 
 

@@ -48,7 +48,8 @@ class Flow(nn.Module):
 
     Source: Dinh et al. 2017, "Density Estimation using Real NVP", section 3; as a VAE's prior, Chen et al. 2017,
     "Variational Lossy Autoencoder", section 3.2. Their checkerboards for vectors: coupling i moves the dimensions whose
-    number has bit i // 2 set, or not set where i is odd, counted round, so that any two dimensions part somewhere.
+    number has bit i // 2 set, or not set where i is odd, counted round; with two couplings for each bit that numbers
+    have any two dimensions part somewhere.
     """
 
     def __init__(self, size: int, couplings: int, width: int):

@@ -5,6 +5,7 @@ the coarser of the two grids (Heckbert 1989, "Fundamentals of Texture Mapping", 
 shrinks, and it is plain linear interpolation where it grows.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,19 +85,26 @@ def edge_colour(pixels: np.ndarray) -> np.ndarray:
 
 def resampled(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """`h w c` of any type -> `H W c` float32, within the range of what was given."""
-    rows, columns = weights(pixels.shape[0], size[0]), weights(pixels.shape[1], size[1])
-    tall = np.zeros((size[0], *pixels.shape[1:]), np.float32)
-    for at in range(0, len(pixels), ROWS):
-        part = rows[:, at : at + ROWS]
-        reached = np.flatnonzero(part.any(1))
-        first, last = reached[0], reached[-1] + 1  # the filter is narrow: of the answer's rows few are touched
-        tall[first:last] += np.tensordot(part[first:last], pixels[at : at + ROWS].astype(np.float32), 1)
-    return np.matmul(columns, tall)
+    tall = brought_to(pixels, size[0])
+    return brought_to(tall.swapaxes(0, 1), size[1]).swapaxes(0, 1)
+
+
+def brought_to(rows: np.ndarray, wanted: int) -> np.ndarray:
+    """Rows `h ...` of any type -> `wanted ...` float32; some of them at a time, each of which touches few of the
+    answer's, as the filter is narrow."""
+    answer = np.zeros((wanted, *rows.shape[1:]), np.float32)
+    centres, reach = filter_of(len(rows), wanted)
+    for at in range(0, len(rows), ROWS):
+        part = rows[at : at + ROWS]
+        first, last = np.searchsorted(centres, (at - reach, at + len(part) - 1 + reach))
+        touched = weights(len(rows), wanted, slice(first, last), slice(at, at + ROWS))
+        answer[first:last] += np.tensordot(touched, part.astype(np.float32), 1)
+    return answer
 
 
 def stretched(pixels: np.ndarray, height: int, start: int, stop: int) -> np.ndarray:
     """Rows `start` to `stop` of a picture `h w c` brought to a height."""
-    part = weights(len(pixels), height)[start:stop]
+    part = weights(len(pixels), height, slice(start, stop))
     reached = np.flatnonzero(part.any(0))
     first, last = reached[0], reached[-1] + 1
     return np.tensordot(part[:, first:last], pixels[first:last], 1)
@@ -114,10 +122,22 @@ def of_area(height: int, width: int, side: int, multiple: int) -> tuple[int, int
     return tall, wide
 
 
-def weights(given: int, wanted: int) -> np.ndarray:
-    """What each of `given` samples adds to each of `wanted`, `wanted given` float32; rows sum to one."""
+def weights(given: int, wanted: int, rows: slice = slice(None), samples: slice = slice(None)) -> np.ndarray:
+    """What some of `given` samples add to some of `wanted`, the `rows`: `rows samples` float32; over all samples each
+    row sums to one."""
+    centres, reach = filter_of(given, wanted)
+    centres = centres[rows, None]
+    near = np.floor(centres) + np.arange(-math.ceil(reach), math.ceil(reach) + 1)
+    sums = np.where((near >= 0) & (near < given), triangle(near - centres, reach), 0.0).sum(1, keepdims=True)
+    return (triangle(np.arange(given)[samples] - centres, reach) / sums).astype(np.float32)
+
+
+def filter_of(given: int, wanted: int) -> tuple[np.ndarray, float]:
+    """Where among `given` samples each of `wanted` has its filter's middle, and how far that reaches."""
     step = given / wanted
-    centres = (np.arange(wanted) + 0.5) * step - 0.5
-    distances = np.abs(np.arange(given) - centres.clip(0, given - 1)[:, None]) / max(1.0, step)
-    triangle = np.maximum(0.0, 1.0 - distances)
-    return (triangle / triangle.sum(1, keepdims=True)).astype(np.float32)
+    return ((np.arange(wanted) + 0.5) * step - 0.5).clip(0, given - 1), max(1.0, step)
+
+
+def triangle(distances: np.ndarray, reach: float) -> np.ndarray:
+    """One in the middle, nothing from `reach` on."""
+    return np.maximum(0.0, 1.0 - np.abs(distances) / reach)

@@ -215,7 +215,7 @@ CAMERAS = Mixture(
         Camera(enlarged=0.6, calmed=1.0, retouched=0.6, misjudged=0.5),
         Nothing(),
     ),
-    (8, 9, 12, 3),
+    (3, 10, 16, 3),
 )
 """White noise, a camera's, a camera's that calms it, and none."""
 DENOISE = Recipe(

@@ -18,7 +18,9 @@ SMALLEST = 1e-6
 
 def kept(weights: dict[str, Tensor], half: bool, rounded: Collection[str] = ()) -> dict[str, Tensor]:
     """What is to be stored; with `half` in 16-bit floats, and those weights that are `rounded` in 8 bits."""
-    tensors = {name: tensor.half() if half else tensor for name, tensor in weights.items()}
+    tensors = {
+        name: tensor.half() if half and tensor.is_floating_point() else tensor for name, tensor in weights.items()
+    }
     for name in rounded if half else ():
         weight = weights[name].float()
         scale = weight.flatten(1).abs().amax(1).clamp(min=SMALLEST) / STEPS

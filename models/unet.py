@@ -42,7 +42,7 @@ class UNet(nn.Module):
 
     roundable: names of the convolutions that may be quantized to 8 bits: those of the residual blocks below the finest
     level, which no picture shows; at the finest a faint noise would come back a fiftieth to a fifth of a dB worse.
-    Raises ValueError where `reaches` are not as many as these.
+    Raises ValueError where `reaches` are not as many as these, or the halo is no multiple of the coarsest step.
     """
 
     def __init__(self, config: UNetConfig):
@@ -64,12 +64,19 @@ class UNet(nn.Module):
         if config.reaches and len(config.reaches) != len(self.roundable):
             raise ValueError(f"reaches are {len(config.reaches)}, and of {len(self.roundable)} convolutions")
 
+        if config.halo % self.multiple:
+            raise ValueError(f"a halo of {config.halo} px is no multiple of {self.multiple}")
+
+    @property
+    def multiple(self) -> int:
+        """Pixels of a step at the coarsest level."""
+        return self.config.unshuffle * 2 ** (len(self.config.widths) - 1)
+
     @property
     def needs(self) -> Needs:
-        multiple = self.config.unshuffle * 2 ** (len(self.config.widths) - 1)
         halo = self.config.halo or receptive_radius(self.config)
         rounded = tuple(zip(self.roundable, self.config.reaches, strict=True)) if self.config.reaches else ()
-        return Needs(self.config.channels, multiple, halo, level=True, low_precision=True, eight_bits=rounded)
+        return Needs(self.config.channels, self.multiple, halo, level=True, low_precision=True, eight_bits=rounded)
 
     def forward(self, noisy: Batch, level: Level) -> Batch:
         """The clean picture: `b c h w` in [0, 1], levels `b` on the same scale. Not clamped.

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 from fastapi import Query, Request
 from pydantic import BaseModel
 
-from models.denoisers import WHITE_FROM
 from models.images import FORMATS, WRITTEN
 from service import errors, guards
 from service.schemas import ProblemDetails
@@ -25,8 +24,8 @@ DenoiserName = Annotated[
     Query(
         min_length=1,
         max_length=10_000,
-        description="name or name@version, see /models; left out, `photo` where `sigma` is told or white noise of "
-        f"{WHITE_FROM:g} or more is found, else `photo-real`",
+        description="name or name@version, see /models; left out, `photo` where `sigma` is told or white noise "
+        "is found, else `photo-real`",
     ),
 ]
 Sigma = Annotated[

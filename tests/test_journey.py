@@ -20,9 +20,10 @@ import httpx2
 import numpy as np
 import pytest
 import yaml
-
 from conftest import SAMPLES
 from PIL import Image
+
+from service.settings import Settings
 
 DENOIR = [sys.executable, "-c", "from service.cli import main; main()"]
 ROOT = SAMPLES.parent

@@ -18,7 +18,7 @@ from models.cli.mistakes import told
 from models.cli.places import STREAM, Errand, apart, format_named, read, targets, writing
 from models.cli.shelf import able_of, known, session_of
 from models.cli.writing import add_written, written
-from models.denoisers import CAMERA, WHITE, WHITE_FROM
+from models.denoisers import CAMERA, WHITE
 from models.images import ANSWERED, USUAL, WRITTEN, Limits, Picture, PictureError
 from models.inference import Session
 from models.restore import TILE
@@ -60,7 +60,7 @@ def add_denoise(one: argparse.ArgumentParser) -> None:
     add_pictures(
         one,
         None,
-        f"{WHITE} where --sigma is told or white noise of {WHITE_FROM:g} or more is found, else {CAMERA}",
+        f"{WHITE} where --sigma is told or white noise is found, else {CAMERA}",
     )
     one.add_argument(
         "--sigma", type=level, help="noise level in 8-bit grey levels, 0 to 100 (default: estimated from each picture)"

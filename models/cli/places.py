@@ -1,6 +1,7 @@
 """Where the answer to each picture goes, and as which format; nothing is overwritten that is to be read."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -70,16 +71,21 @@ def targets(source: Path, target: Path, form: str | None) -> Iterator[Errand]:
         return
     known = {suffix for one in FORMATS.values() for suffix in one.suffixes}
     found = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in known and not path.is_dir()]
-    if source.resolve() in target.resolve().parents:
-        found = [path for path in found if target.resolve() not in path.resolve().parents]
+    if real(source) in real(target).parents:
+        found = [path for path in found if real(target) not in real(path).parents]
     if not found:
         raise DataError(f"no pictures in {source}" if source.exists() else f"there is no {source}")
     if target.is_file():
         raise DataError(f"{source} is a folder, so its answers need a folder; {target} is a file")
-    if target.resolve() == source.resolve():
+    if real(target) == real(source):
         raise DataError(f"{source} and {target} are the same folder; name another for the answers")
     for path in found:
         yield Errand(path, with_suffix(target / path.relative_to(source), form))
+
+
+def real(path: Path) -> Path:
+    """Where a path leads, whatever links it goes through; to itself where they go round in a ring."""
+    return Path(os.path.realpath(path))
 
 
 def with_suffix(path: Path, form: str | None) -> Path:
@@ -95,11 +101,11 @@ def apart(errands: Iterable[Errand], compared: bool = False) -> list[Errand]:
     errands = list(errands)
     if compared and any(errand.target == STREAM for errand in errands):
         raise DataError("before and after go beside the answer, which standard output has no place for")
-    sources = {errand.source.resolve() for errand in errands if errand.source != STREAM}
+    sources = {real(errand.source) for errand in errands if errand.source != STREAM}
     taken: dict[Path, Path] = {}
     for errand in errands:
         for target in (errand.target, errand.comparison) if compared else (errand.target,):
-            place, source = target.resolve(), errand.source
+            place, source = real(target), errand.source
             if place in sources:
                 raise DataError(
                     f"the answer to {source} would overwrite {target}, which is to be read; name another OUT"

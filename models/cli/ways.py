@@ -9,7 +9,7 @@ import numpy as np
 
 from models import checkpoints, images, inference, sampling
 from models.arguments import above_zero, device, seed, several, temperature, whole
-from models.cli.drawing import add_film, put_together, seed_of
+from models.cli.drawing import add_film, check_apart, put_together, seed_of
 from models.cli.places import read
 from models.cli.shelf import able, session_of
 from models.cli.writing import add_written
@@ -74,11 +74,18 @@ def told_in(data: bytes) -> Told:
 
 def add_interpolate(one: argparse.ArgumentParser) -> None:
     for name, metavar in (("first", "FROM"), ("last", "TO")):
-        one.add_argument(name, metavar=metavar, help="a seed, or a picture")
+        one.add_argument(name, metavar=metavar, type=seed_or_picture, help="a seed, or a picture")
     add_drawn(one)
     one.add_argument("--steps", type=several, default=8, help="pictures, both ends included (default: 8)")
     one.add_argument("--path", choices=sorted(sampling.PATHS), default="sphere", help="default: sphere")
     one.add_argument("--temperature", type=temperature, default=1.0, help="of seeds, 0 to 2 (default: 1)")
+
+
+def seed_or_picture(text: str) -> str:
+    """The word, found to be a seed where it is a number. Raises ArgumentTypeError."""
+    if text.isdecimal():
+        seed(text)
+    return text
 
 
 def interpolate(asked: argparse.Namespace) -> int:
@@ -86,7 +93,9 @@ def interpolate(asked: argparse.Namespace) -> int:
 
     FROM and TO are each a seed, whose first picture it is, or the file of a picture.
     """
-    seeds = asked.first.isdecimal() or asked.last.isdecimal()
+    read = [Path(word) for word in (asked.first, asked.last) if not word.isdecimal()]
+    check_apart(read, asked.target, asked.steps)
+    seeds = len(read) < 2
     needed = ["interpolate"] if seeds else ["encode", "decode"]  # who asks of pictures needs no prior
     session = session_of(checkpoints.load(able(asked, "interpolate", *needed).folder), asked)
     first, last = (end(session, word, asked.temperature) for word in (asked.first, asked.last))

@@ -41,7 +41,8 @@ def evidence(model: Model, session: Session, targets: Tensor, trial: Trial) -> t
     finally:
         kept.write(rows)
     kept.forget()
-    return table_of(sizes, rows), figures_of(rows, trial.samples, targets[0].numel())
+    values = None if session.network.config.likelihood == "gaussian" else targets[0].numel()
+    return table_of(sizes, rows), figures_of(rows, trial.samples, values)
 
 
 def table_of(sizes: list[int], rows: np.ndarray) -> list[Row]:
@@ -52,10 +53,12 @@ def table_of(sizes: list[int], rows: np.ndarray) -> list[Row]:
     ]
 
 
-def figures_of(rows: np.ndarray, samples: int, values: int) -> dict[str, Any]:
-    """What the mean picture costs, in nats and in bits for each value of it; how it was found."""
+def figures_of(rows: np.ndarray, samples: int, values: int | None) -> dict[str, Any]:
+    """What the mean picture costs, in nats and in bits for each value of it, none where what is told is a density of
+    numbers in [0, 1] and no chance; how it was found."""
     nats = -float(rows[:, -3].mean())
-    figures = {"nll": nats, "bits_per_value": nats / np.log(2) / values, "samples": samples, "seed": SEED}
+    bits = {"bits_per_value": nats / np.log(2) / values} if values else {}
+    figures = {"nll": nats} | bits | {"samples": samples, "seed": SEED}
     parts = {"nll_distortion": float(rows[:, -2].mean()), "effective_samples": float(np.median(rows[:, -1]))}
     return figures | {"nll_standard_error": standard_error(rows[:, -3])} | parts
 

@@ -8,7 +8,7 @@ from PIL import Image
 from models import denoisers
 from models.autoencoder import AutoencoderConfig
 from models.catalog import SHIPPED, Catalog, UnknownModel
-from models.denoisers import WHITE_FROM, Noise
+from models.denoisers import Noise
 from models.unet import UNetConfig
 
 SMALL = UNetConfig(widths=(4, 8), blocks=1)
@@ -39,7 +39,7 @@ def test_without_any_the_one_that_is_missed_is_named(tmp_path: Path):
         denoisers.suited(Catalog.of(tmp_path), Noise(0.0, False))
 
 
-@pytest.mark.parametrize(("sigma", "wanted"), [(0.0, "photo-real"), (8.0, "photo"), (25.0, "photo")])
+@pytest.mark.parametrize(("sigma", "wanted"), [(0.0, "photo-real"), (2.5, "photo"), (8.0, "photo"), (25.0, "photo")])
 def test_photographs_are_told_by_their_noise(sigma: float, wanted: str):
     with Image.open(SAMPLES / "bridge.jpg") as image:
         clean = np.asarray(image.convert("RGB")).astype(float)
@@ -50,9 +50,21 @@ def test_photographs_are_told_by_their_noise(sigma: float, wanted: str):
     assert denoisers.suited(Catalog.of(SHIPPED), found).description.name == wanted
 
 
-def test_what_looks_white_is_white_from_a_level_on(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(denoisers.grain, "estimate", lambda pixels, alpha: 7.0)
-    picture = np.zeros((8, 8, 3), np.uint8)
-    for level, wanted in ((WHITE_FROM - 0.01, Noise(7.0, False)), (WHITE_FROM, Noise(WHITE_FROM, True))):
-        monkeypatch.setattr(denoisers.noise, "estimate", lambda pixels, alpha, level=level: level)
-        assert denoisers.found(picture) == wanted
+@pytest.mark.parametrize(
+    ("fine", "whole", "wanted"),
+    [
+        (1.4, 1.4, Noise(1.4, False)),  # too faint to be told from texture
+        (2.0, 2.5, Noise(2.0, True)),
+        (2.0, 0.0, Noise(0.0, False)),  # texture, it may be
+        (2.0, 7.0, Noise(7.0, False)),  # coarser than white noise
+        (4.0, 0.0, Noise(4.0, True)),
+        (4.0, 15.0, Noise(15.0, False)),
+        (8.0, 60.0, Noise(8.0, True)),
+    ],
+)
+def test_noise_is_white_where_little_more_is_found_than_in_the_finest_detail(
+    fine: float, whole: float, wanted: Noise, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(denoisers.noise, "estimate", lambda pixels, alpha: fine)
+    monkeypatch.setattr(denoisers.grain, "estimate", lambda pixels, alpha: whole)
+    assert denoisers.found(np.zeros((8, 8, 3), np.uint8)) == wanted

@@ -1,3 +1,4 @@
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -102,3 +103,20 @@ def test_a_picture_is_brought_to_about_one_size_and_never_to_a_strip_without_end
     assert tall % multiple == wide % multiple == 0
     assert 0 < tall * wide <= 64**2 * 1.5
     assert max(tall, wide) <= 4 * 64
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(700, 90), (90, 700), (513, 512), (1, 5)])
+def test_some_of_the_weights_are_those_of_all(given: int, wanted: int):
+    whole = weights(given, wanted)
+    assert np.allclose(whole.sum(1), 1)
+    rows, samples = slice(wanted // 3, wanted // 3 + 4), slice(given // 4, given // 2 + 1)
+    assert np.array_equal(weights(given, wanted, rows, samples), whole[rows, samples])
+
+
+def test_of_a_long_picture_no_more_is_held_than_it_takes():
+    tracemalloc.start()
+    try:
+        resampled(np.zeros((65_535, 8, 1), np.uint8), (900, 8))
+        assert tracemalloc.get_traced_memory()[1] < 20e6  # the weights of all samples would be 236 MB
+    finally:
+        tracemalloc.stop()

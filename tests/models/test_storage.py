@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models import checkpoints
+from models import checkpoints, storage
 from models.checkpoints import CheckpointError, Description
 from models.unet import UNet, UNetConfig
 
@@ -65,3 +65,9 @@ def tampered(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
     told = json.loads((folder / checkpoints.CONFIG).read_text())
     told["sha256"] = hashlib.sha256((folder / checkpoints.WEIGHTS).read_bytes()).hexdigest()
     (folder / checkpoints.CONFIG).write_text(json.dumps(told))
+
+
+def test_whole_numbers_stay_what_they_are():
+    counted = {"batches": torch.tensor(70_000), "weight": torch.ones(2)}
+    again = storage.restored(storage.kept(counted, half=True))
+    assert again["batches"] == 70_000

@@ -60,3 +60,8 @@ def test_it_tells_how_far_the_values_reach_that_may_be_quantized():
 def test_reaches_of_another_network_are_refused():
     with pytest.raises(ValueError, match="reaches are 3, and of 2 convolutions"):
         UNet(UNetConfig(widths=(4, 8), blocks=1, reaches=(1.0, 2.0, 3.0)))
+
+
+def test_a_halo_that_no_tile_can_have_is_refused():
+    with pytest.raises(ValueError, match="halo of 3 px is no multiple of 4"):
+        UNet(UNetConfig(widths=(4, 8), blocks=1, halo=3))

@@ -106,7 +106,9 @@ class Dream {
       const start = codes.at(-1) ?? (await this.code(0, signal));
       await Promise.all([this.pad.from(this.model, start, signal), this.around(codes, signal)]);
     } catch (error) {
-      if (!signal.aborted) notice(this.line, told(error), true);
+      if (signal.aborted) return;
+      notice(this.line, `${told(error)} `, true);
+      this.line.append(make("button", { type: "button", className: "small", onclick: () => this.follow() }, "Try again"));
     }
   }
 

@@ -310,3 +310,11 @@ def test_a_format_too_small_for_a_picture_is_told_before_it_is_cleaned(
 def test_a_picture_of_any_size_is_rebuilt_in_any_format(shelf: Path, tmp_path: Path):
     Image.new("L", (16_400, 1400)).save(source := tmp_path / "a.png")
     assert run(shelf, "reconstruct", source, tmp_path / "b.webp", "--model", "tiny-vae") == 0
+
+
+def test_a_link_that_leads_to_itself_stops_no_other_picture(shelf: Path, tmp_path: Path):
+    (folder := tmp_path / "in").mkdir()
+    (folder / "ring.png").symlink_to(folder / "ring.png")
+    Image.fromarray(scene(20, 24, 1)).save(folder / "whole.png")
+    assert run(shelf, "denoise", folder, tmp_path / "out", *CLEAN) == 1
+    assert (tmp_path / "out" / "whole.png").exists()

@@ -142,3 +142,19 @@ def test_a_way_between_pictures_needs_no_prior(shelf: Path, drawn: Path, tmp_pat
     assert run(shelf, "interpolate", *ends, tmp_path / "way.png", "--model", "digits-sparse", "--steps", 3) == 0
     assert run(shelf, "interpolate", 7, ends[0], tmp_path / "x.png", "--model", "digits-sparse") == 1
     assert "can't interpolate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["", "000001.png"])
+def test_a_picture_that_is_read_is_not_drawn_over(
+    shelf: Path, drawn: Path, capsys: pytest.CaptureFixture[str], out: str
+):
+    ends, before = [drawn / "000000.png", drawn / "000001.png"], pixels(drawn / "000001.png")
+    assert run(shelf, "interpolate", *ends, drawn / out, "--model", "tiny-vae") == 1
+    assert "would overwrite" in capsys.readouterr().err
+    assert np.array_equal(pixels(drawn / "000001.png"), before)
+
+
+def test_a_seed_beyond_all_is_told_so(shelf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        run(shelf, "interpolate", 10**20, 8, tmp_path / "x.png", "--model", "tiny-vae")
+    assert "FROM" in capsys.readouterr().err
