@@ -74,6 +74,8 @@ def train(asked: argparse.Namespace) -> int:
         raise ValueError(f"a name is made of a-z, 0-9, dot, dash and underscore; {name!r} is not")
     version = shelf.next_version(name)
     folder = asked.shelf / (name if version == "1" else f"{name}@{version}")
+    if (folder / checkpoints.CONFIG).exists():  # whatever it calls itself
+        raise ValueError(f"{folder} holds another checkpoint; choose another --name")
     plan = training.plan_for(
         asked.recipe,
         **chosen(

@@ -6,6 +6,7 @@ from argparse import Namespace
 from io import BufferedWriter, StringIO
 from itertools import product
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -439,3 +440,12 @@ def test_what_is_asked_wrongly_ends_with_two(shelf: Path, words: list):
     with pytest.raises(SystemExit) as ended:
         run(shelf, *words)
     assert ended.value.code == 2
+
+
+def test_training_takes_no_other_checkpoints_place(shelf: Path, photographs: Path, tmp_path: Path, capsys):
+    mine = copytree(shelf / "tiny-vae", tmp_path / "cats")  # renamed, or from a colleague
+    before = (mine / "model.safetensors").read_bytes()
+    train = ["train", "vae", "--data", photographs, "--name", "cats", "--steps", 1, "--batch", 2, "--size", 12]
+    assert run(tmp_path, *train) == 1
+    assert "holds another checkpoint" in capsys.readouterr().err
+    assert (mine / "model.safetensors").read_bytes() == before
