@@ -408,7 +408,9 @@ def test_the_samples_are_those_that_are_credited():
 
 
 def test_a_model_that_an_address_names_is_asked_for_the_picture_that_is_there(visit: Visit):
-    page = visit.open()
+    page = visit.open("#clean")
+    expect(page.locator("#clean .samples img").first).to_be_visible()
+    expect(page.locator("#down")).to_be_hidden()
     choose(page, file("small.png", encoded(scene(12, 10, 3))))
     expect(page.locator("#clean .download")).to_be_enabled()
 

@@ -109,7 +109,7 @@ class Panel {
       this.everywhere,
     );
     if (!suiting(models)) this.choose(favourite(models).title);
-    this.sigma = null;
+    this.sigma = this.measured = null;
     this.listen();
   }
 
