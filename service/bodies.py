@@ -137,5 +137,5 @@ def told(found: Sequence[Any]) -> Exception:
 
 def place(keys: Sequence[int | str]) -> str:
     """Where in JSON something is wrong, as far as keys are words that may be told again."""
-    told = [str(key) if isinstance(key, int) or errors.WORD.fullmatch(key) else "..." for key in keys]
+    told = [str(key) if isinstance(key, int) else errors.tellable(key, "...") for key in keys]
     return ".".join(told) or "body"

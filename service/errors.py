@@ -49,9 +49,9 @@ def invalid(parameter: str, message: str, **members: Any) -> Problem:
     return Problem(422, "invalid-parameter", f"{parameter}: {message}", errors=errors, **members)
 
 
-def tellable(name: str) -> str:
+def tellable(name: str, otherwise: str = "query") -> str:
     """A parameter's name as it may be told again."""
-    return name if WORD.fullmatch(name) else "query"
+    return name if WORD.fullmatch(name) else otherwise
 
 
 def unknown_parameter(name: str, known: list[str]) -> Problem:

@@ -83,7 +83,8 @@ class Listening:
 
     def __init__(self, around: Callable[[Any], Any], settings: Settings):
         self.duty, self.release = guards.Duty(ready=True), threading.Event()
-        app = counting(self.duty, self.release)
+        self.gone: list[str] = []  # paths whose answer the application was told that nobody waits for
+        app = counting(self.duty, self.release, self.gone)
         self.body_limit = guards.BodyLimit(app, settings.max_upload, settings.max_bodies, backlog=lambda: 7.0)
         guarded = guards.RequestIds(guards.Attendance(self.body_limit, self.duty))
         drained = guards.Drain(guarded, settings.overrun - READ_AHEAD, settings.linger)
@@ -132,7 +133,7 @@ def closed(client: socket.socket) -> bytes:
     return data
 
 
-def counting(duty: guards.Duty, release: threading.Event) -> FastAPI:
+def counting(duty: guards.Duty, release: threading.Event, gone: list[str]) -> FastAPI:
     """Reads bodies, or doesn't; takes its time, or doesn't."""
     app = FastAPI()
 
@@ -159,6 +160,7 @@ def counting(duty: guards.Duty, release: threading.Event) -> FastAPI:
     async def wanted(request: Request) -> str:
         while not await request.is_disconnected():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+        gone.append(request.url.path)
         return "gone"
 
     @app.post("/heads")

@@ -50,7 +50,7 @@ export function open(models) {
     visit(query) {
       panel.choose(query.get("model"));
       panel.tell();
-      if (bench.chosen) bench.set(bench.chosen, panel.given());
+      panel.changed();
       return [lost(able, query)];
     },
   };

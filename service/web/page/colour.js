@@ -38,11 +38,12 @@ export function open(models) {
   };
   const bench = new Bench(find("colour"), task);
   bench.part("settings-side").append(make("label", {}, "Model", model));
-  model.addEventListener("change", () => bench.chosen && bench.set(bench.chosen, task.settings()));
+  const changed = () => bench.chosen && bench.set(bench.chosen, task.settings());
+  model.addEventListener("change", changed);
   return {
     visit(query) {
       model.value = (named(able, query.get("model")) ?? { title: model.value }).title;
-      if (bench.chosen) bench.set(bench.chosen, task.settings());
+      changed();
       return [lost(able, query)];
     },
   };
