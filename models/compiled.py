@@ -22,12 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.storage import SMALLEST
+
 KERNELS = 256
 """Kernels that OpenVINO keeps of a program, about 25 of a network for each size it met. By its own 5,000 a server that
 meets many sizes grows by 4 MB with each."""
-
-SMALLEST = 1e-6
-"""What values that are rounded reach at least."""
 
 SOURCES = Path(__file__).parent
 

@@ -140,9 +140,8 @@ def as_colour(picture: Picture8) -> Picture8:
 
 def as_tensor(picture: images.Picture, transparent: bool = False) -> Picture8:
     """8 bits, `c h w`: on white, or with a channel of alpha where it is to stay transparent and is."""
-    seen = picture.seen(4 if transparent and picture.alpha is not None else 3)
-    eight = seen if seen.dtype == np.uint8 else ((seen.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return torch.from_numpy(np.ascontiguousarray(eight.transpose(2, 0, 1)))
+    seen = images.eight(picture.seen(4 if transparent and picture.alpha is not None else 3))
+    return torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1)))
 
 
 def files_of(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -236,6 +235,11 @@ def bits(packed: np.ndarray) -> np.ndarray:
     if packed.dtype != np.uint8 or not side or side * side != 8 * packed.shape[1]:
         raise DataError("packed bits must be uint8, `n b`, each row those of one square picture")
     return np.unpackbits(packed, axis=1).reshape(-1, side, side) * np.uint8(255)
+
+
+def name_of(path: Path) -> str:
+    """What a set is called in configs and on cards, however its path is written."""
+    return path.resolve().name
 
 
 def sets_apart(path: Path) -> bool:

@@ -13,7 +13,7 @@ SCALE = ".scale"
 STEPS = 127
 """Up to the largest weight of a channel, and as many below nought."""
 SMALLEST = 1e-6
-"""What the largest weight of a channel is taken for at least."""
+"""What values that are rounded reach at least, as in a channel of noughts."""
 
 
 def kept(weights: dict[str, Tensor], half: bool, rounded: Collection[str] = ()) -> dict[str, Tensor]:

@@ -63,20 +63,15 @@ class UNet(nn.Module):
         self.roundable = [f"{name}.{layer}" for name in coarser for layer in ("first", "second")]
         if config.reaches and len(config.reaches) != len(self.roundable):
             raise ValueError(f"reaches are {len(config.reaches)}, and of {len(self.roundable)} convolutions")
-
-        if config.halo % self.multiple:
-            raise ValueError(f"a halo of {config.halo} px is no multiple of {self.multiple}")
-
-    @property
-    def multiple(self) -> int:
-        """Pixels of a step at the coarsest level."""
-        return self.config.unshuffle * 2 ** (len(self.config.widths) - 1)
+        if config.halo % coarsest_step(config):
+            raise ValueError(f"a halo of {config.halo} px is no multiple of {coarsest_step(config)}")
 
     @property
     def needs(self) -> Needs:
         halo = self.config.halo or receptive_radius(self.config)
         rounded = tuple(zip(self.roundable, self.config.reaches, strict=True)) if self.config.reaches else ()
-        return Needs(self.config.channels, self.multiple, halo, level=True, low_precision=True, eight_bits=rounded)
+        multiple = coarsest_step(self.config)
+        return Needs(self.config.channels, multiple, halo, level=True, low_precision=True, eight_bits=rounded)
 
     def forward(self, noisy: Batch, level: Level) -> Batch:
         """The clean picture: `b c h w` in [0, 1], levels `b` on the same scale. Not clamped.
@@ -98,10 +93,15 @@ class UNet(nn.Module):
         return noisy - F.pixel_shuffle(noise, self.config.unshuffle)
 
 
+def coarsest_step(config: UNetConfig) -> int:
+    """Pixels of a step at the coarsest level."""
+    return config.unshuffle * 2 ** (len(config.widths) - 1)
+
+
 def receptive_radius(config: UNetConfig) -> int:
     """Pixels that can reach an output pixel from one side, rounded up to a whole step of the coarsest level."""
     levels = len(config.widths)
     convolutions = sum(2 * config.blocks * 2**level * (2 if level < levels - 1 else 1) for level in range(levels))
-    coarsest = config.unshuffle * 2 ** (levels - 1)
+    coarsest = coarsest_step(config)
     reach = (convolutions + 2) * config.unshuffle + coarsest - 1
     return -(-reach // coarsest) * coarsest

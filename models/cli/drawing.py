@@ -12,7 +12,7 @@ import numpy as np
 
 from models import checkpoints, images, inference, sampling
 from models.arguments import SEED_BITS, count, device, positive, seed, temperature
-from models.cli.places import STREAM, format_asked, read, real, writing
+from models.cli.places import STREAM, format_asked, read, writing
 from models.cli.shelf import able, session_of
 from models.cli.writing import add_written, written
 from models.data import DataError
@@ -73,16 +73,14 @@ def put_together(
             keep(numbered(asked.target, number), picture, "png", asked)
 
 
+def written_to(target: Path, count: int) -> list[Path]:
+    """Where so many pictures go, the first of them 0."""
+    return [numbered(target, number) for number in range(count)] if target.is_dir() else [target]
+
+
 def numbered(folder: Path, number: int) -> Path:
     """Where a single picture goes."""
     return folder / f"{number:06d}.png"
-
-
-def check_apart(read: list[Path], target: Path, count: int) -> None:
-    """Raises DataError where one of so many drawn pictures would take the place of one that is read."""
-    written = [numbered(target, number) for number in range(count)] if target.is_dir() else [target]
-    if both := {real(path) for path in read} & {real(path) for path in written}:
-        raise DataError(f"what is drawn would overwrite {both.pop()}, which is to be read; name another OUT")
 
 
 LOSSLESS = 100

@@ -118,6 +118,12 @@ def apart(errands: Iterable[Errand], compared: bool = False) -> list[Errand]:
     return errands
 
 
+def check_apart(sources: Iterable[Path], written: Iterable[Path]) -> None:
+    """Raises DataError where what is drawn would take the place of a picture that is read."""
+    if both := set(map(real, sources)) & set(map(real, written)):
+        raise DataError(f"what is drawn would overwrite {both.pop()}, which is to be read; name another OUT")
+
+
 def format_named(path: Path) -> str | None:
     """The format that a file's name asks for. Raises DataError for one that is only read."""
     form = named(path)

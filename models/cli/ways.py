@@ -9,8 +9,8 @@ import numpy as np
 
 from models import checkpoints, images, inference, sampling
 from models.arguments import above_zero, device, seed, several, temperature, whole
-from models.cli.drawing import add_film, check_apart, put_together, seed_of
-from models.cli.places import read
+from models.cli.drawing import add_film, put_together, seed_of, written_to
+from models.cli.places import check_apart, read
 from models.cli.shelf import able, session_of
 from models.cli.writing import add_written
 from models.inference import Session
@@ -93,9 +93,9 @@ def interpolate(asked: argparse.Namespace) -> int:
 
     FROM and TO are each a seed, whose first picture it is, or the file of a picture.
     """
-    read = [Path(word) for word in (asked.first, asked.last) if not word.isdecimal()]
-    check_apart(read, asked.target, asked.steps)
-    seeds = len(read) < 2
+    files = [Path(word) for word in (asked.first, asked.last) if not word.isdecimal()]
+    check_apart(files, written_to(asked.target, asked.steps))
+    seeds = len(files) < 2
     needed = ["interpolate"] if seeds else ["encode", "decode"]  # who asks of pictures needs no prior
     session = session_of(checkpoints.load(able(asked, "interpolate", *needed).folder), asked)
     first, last = (end(session, word, asked.temperature) for word in (asked.first, asked.last))

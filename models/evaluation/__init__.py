@@ -54,14 +54,14 @@ def evaluate(
     """
     checkpoints.metrics(folder)  # what can't be added to is told now and not after the measuring
     model = checkpoints.load(folder)
-    learned = model.description.training.get("data") == path.resolve().name and not data.sets_apart(path)
+    learned = model.description.training.get("data") == data.name_of(path) and not data.sets_apart(path)
     pictures = data.measured_part(path, transparent(model), learned)[: limit or None]
     session = Session(model.network, inference.chosen_device(device), model.description.title)
     measure, shown = protocol_of(model), data.pictures_in(sheet)
     if shown and measure not in (by_level, by_chroma):
         raise ValueError(f"the sheet of {model.description.title} shows what it is measured on")
     report = measure(model, session, Trial(pictures, path, folder, tile, samples, shown))
-    keep(folder, path.resolve().name, len(pictures), report, learned)
+    keep(folder, data.name_of(path), len(pictures), report, learned)
     return report
 
 

@@ -5,7 +5,7 @@ noted for those who may see it. What is wrong with a picture is told by a `Pictu
 """
 
 from models.images.decoding import read
-from models.images.encoding import AS_IT_CAME, check_fits, format_for, save, write
+from models.images.encoding import AS_IT_CAME, check_fits, eight, format_for, save, write
 from models.images.errors import (
     AnimatedPicture,
     DamagedPicture,
@@ -40,6 +40,7 @@ __all__ = [
     "UnsupportedDepth",
     "UnsupportedFormat",
     "check_fits",
+    "eight",
     "exif_of",
     "format_for",
     "format_of",

@@ -159,7 +159,7 @@ _CONTAINERS = {"png": png16, "tiff": tiff}
 
 def _image(picture: Picture, form: Format) -> Image.Image:
     """The picture in 8 bits, in a mode that the format holds."""
-    pixels, alpha = _eight(picture.pixels), None if picture.alpha is None else _eight(picture.alpha)
+    pixels, alpha = eight(picture.pixels), None if picture.alpha is None else eight(picture.alpha)
     if form.label == "GIF":
         return _indexed(pixels, alpha)
     if alpha is not None and not form.alpha:
@@ -168,8 +168,8 @@ def _image(picture: Picture, form: Format) -> Image.Image:
     return image if form.grey or "R" in image.mode else image.convert("RGB" if alpha is None else "RGBA")
 
 
-def _eight(samples: Pixels) -> Pixels:
-    """16 bits rounded to 8, by a table of all there are."""
+def eight(samples: Pixels) -> Pixels:
+    """16 bits rounded to 8, by a table of all there are; 8 bits as they are."""
     return samples if samples.dtype == np.uint8 else ((np.arange(65_536) + 128) // 257).astype(np.uint8)[samples]
 
 

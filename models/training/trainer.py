@@ -227,7 +227,7 @@ class Trainer:
         """What the checkpoint will say of itself."""
         plan = self.plan
         training = {
-            "data": plan.data.resolve().name,
+            "data": data.name_of(plan.data),
             "steps": self.progress.step,
             "minutes": round(self.progress.seconds / 60, 1),
             "batch": plan.schedule.batch,

@@ -6,41 +6,22 @@ from argparse import Namespace
 from io import BufferedWriter, StringIO
 from itertools import product
 from pathlib import Path
-from shutil import copytree
 
 import numpy as np
 import pytest
 from conftest import SAMPLES, scene
 from files import heic
 from PIL import Image
+from verbs import run
 
 from models import checkpoints, images
-from models.cli import drawing, main, pictures, places
+from models.cli import drawing, pictures
 from models.cli.pictures import LARGE, SMALL_TILE, tile_for
 from models.colour import LUMA
 from models.recipes import RECIPES
 from models.restore import TILE
 
 ROOT = SAMPLES.parent
-
-
-def run(shelf: Path, *words: object) -> int:
-    return main(["--shelf", str(shelf), *map(str, words)])
-
-
-def test_train_then_sample(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
-    shelf = tmp_path / "shelf"
-    train = ["train", "vae", "--data", photographs, "--name", "mine", "--steps", 3, "--batch", 2, "--size", 12]
-    train += ["--set", "widths=[4, 8]", "--set", "latent=3", "--compile", "off", "--quiet"]
-    assert run(shelf, *train) == 0
-    assert "mine@1" in capsys.readouterr().out
-    assert run(shelf, *train) == 0
-    assert not list((shelf / ".training").iterdir())
-    capsys.readouterr()
-    assert run(shelf, "models", "--json") == 0
-    assert {"mine@1", "mine@2"} <= {row["title"] for row in json.loads(capsys.readouterr().out)}
-    assert run(shelf, "sample", tmp_path / "grid.png", "--model", "mine", "-n", 4) == 0
-    assert images.inspect((tmp_path / "grid.png").read_bytes()).width == 30
 
 
 @pytest.fixture(scope="module")
@@ -112,15 +93,6 @@ def test_a_colorized_picture_keeps_its_size_depth_lightness_and_transparency(mix
     assert (answer.pixels.shape, answer.pixels.dtype) == ((21, 40, 3), np.uint16)
     assert np.array_equal(answer.alpha, alpha)
     assert np.abs(answer.pixels @ np.array(LUMA) - grey[..., 0]).max() <= 0.51
-
-
-def test_the_objective_is_told_on_the_command_line(photographs: Path, tmp_path: Path, capsys):
-    train = ["train", "vae", "--data", photographs, "--name", "mine", "--steps", 1, "--batch", 2, "--size", 12]
-    train += ["--set", "widths=[4]", "--compile", "off", "--quiet", "--objective", "beta=0.5"]
-    assert run(tmp_path, *train) == 0
-    assert "beta=0.5" in checkpoints.load(tmp_path / "mine").description.training["objective"]
-    assert run(tmp_path, *train, "--objective", "gamma=1") == 1
-    assert "no setting 'gamma'; it has: beta, " in capsys.readouterr().err
 
 
 def test_samples_in_a_folder_are_those_of_any_number(shelf: Path, tmp_path: Path):
@@ -283,45 +255,6 @@ def test_a_picture_and_its_tile_are_not_both_large():
     assert (tile_for(large), tile_for(larger)) == (TILE, SMALL_TILE)
 
 
-def test_no_answer_takes_the_place_of_its_picture(shelf: Path, photographs: Path, tmp_path: Path, capsys):
-    (tmp_path / "link").symlink_to(photographs)
-    picture = photographs / "a.png"
-    before = picture.read_bytes()
-    for source, target in [
-        (picture, picture),
-        (picture, photographs),
-        (picture, tmp_path / "link" / "a.png"),
-        (photographs, photographs),
-        (photographs, tmp_path / "link"),
-        (photographs / "more", photographs / "more" / ".." / "more"),
-    ]:
-        assert run(shelf, "denoise", source, target, "--model", "tiny-photo", "--sigma", 10) == 1
-        told = capsys.readouterr().err
-        assert "name another" in told
-        assert "Traceback" not in told
-    assert picture.read_bytes() == before
-
-
-def test_answers_that_would_be_one_file_are_told_before_anything_is_done(
-    shelf: Path, photographs: Path, tmp_path: Path, capsys
-):
-    (photographs / "b.png").write_bytes((photographs / "a.png").read_bytes())
-    words = ["denoise", photographs, tmp_path / "out", "--model", "tiny-photo", "--format", "png"]
-    assert run(shelf, *words) == 1
-    told = capsys.readouterr().err
-    assert "b.jpg" in told
-    assert "b.png" in told
-    assert not (tmp_path / "out").exists()
-
-
-def test_answers_within_the_folder_are_not_taken_for_pictures(photographs: Path):
-    answers = photographs / "answers"
-    before = list(places.targets(photographs, answers, None))
-    answers.mkdir()
-    (answers / "a.png").write_bytes(b"an earlier answer")
-    assert list(places.targets(photographs, answers, None)) == before
-
-
 def test_a_denoising_that_is_interrupted_leaves_no_half_file(
     shelf: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -332,15 +265,6 @@ def test_a_denoising_that_is_interrupted_leaves_no_half_file(
     monkeypatch.setattr(images, "save", interrupted)
     assert run(shelf, "denoise", photographs, tmp_path / "out", "--model", "tiny-photo") == 130
     assert not list((tmp_path / "out").iterdir())
-
-
-def test_a_link_that_an_answer_goes_to_stays_a_link(tmp_path: Path):
-    (tmp_path / "there.png").write_bytes(b"")
-    (tmp_path / "link.png").symlink_to(tmp_path / "there.png")
-    with places.writing(tmp_path / "link.png") as stream:
-        stream.write(b"answer")
-    assert (tmp_path / "link.png").is_symlink()
-    assert (tmp_path / "there.png").read_bytes() == b"answer"
 
 
 def test_a_seed_is_drawn_and_told_when_none_is_given(shelf: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -440,12 +364,3 @@ def test_what_is_asked_wrongly_ends_with_two(shelf: Path, words: list):
     with pytest.raises(SystemExit) as ended:
         run(shelf, *words)
     assert ended.value.code == 2
-
-
-def test_training_takes_no_other_checkpoints_place(shelf: Path, photographs: Path, tmp_path: Path, capsys):
-    mine = copytree(shelf / "tiny-vae", tmp_path / "cats")  # renamed, or from a colleague
-    before = (mine / "model.safetensors").read_bytes()
-    train = ["train", "vae", "--data", photographs, "--name", "cats", "--steps", 1, "--batch", 2, "--size", 12]
-    assert run(tmp_path, *train) == 1
-    assert "holds another checkpoint" in capsys.readouterr().err
-    assert (mine / "model.safetensors").read_bytes() == before

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conftest import scene, stocked
 from PIL import Image, ImageCms
+from verbs import run
 
 from models import checkpoints, images
 from models.cli import main, pictures
@@ -22,10 +23,6 @@ from models.cli.places import Errand
 from models.unet import UNetConfig
 
 CLEAN = ["--model", "tiny-photo", "--sigma", "10"]
-
-
-def run(shelf: Path, *words: object) -> int:
-    return main(["--shelf", str(shelf), *map(str, words)])
 
 
 def states(folder: Path) -> dict[str, int]:

@@ -4,15 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
+from verbs import run
 
 from models import sampling
-from models.cli import main
 
 N = 3
-
-
-def run(shelf: Path, *words: object) -> int:
-    return main(["--shelf", str(shelf), *map(str, words)])
 
 
 def pixels(path: Path) -> np.ndarray:

@@ -1,0 +1,43 @@
+"""Training by verb: what lands on the shelf, under which name."""
+
+import json
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+from verbs import run
+
+from models import checkpoints, images
+
+
+def test_train_then_sample(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    shelf = tmp_path / "shelf"
+    train = ["train", "vae", "--data", photographs, "--name", "mine", "--steps", 3, "--batch", 2, "--size", 12]
+    train += ["--set", "widths=[4, 8]", "--set", "latent=3", "--compile", "off", "--quiet"]
+    assert run(shelf, *train) == 0
+    assert "mine@1" in capsys.readouterr().out
+    assert run(shelf, *train) == 0
+    assert not list((shelf / ".training").iterdir())
+    capsys.readouterr()
+    assert run(shelf, "models", "--json") == 0
+    assert {"mine@1", "mine@2"} <= {row["title"] for row in json.loads(capsys.readouterr().out)}
+    assert run(shelf, "sample", tmp_path / "grid.png", "--model", "mine", "-n", 4) == 0
+    assert images.inspect((tmp_path / "grid.png").read_bytes()).width == 30
+
+
+def test_the_objective_is_told_on_the_command_line(photographs: Path, tmp_path: Path, capsys):
+    train = ["train", "vae", "--data", photographs, "--name", "mine", "--steps", 1, "--batch", 2, "--size", 12]
+    train += ["--set", "widths=[4]", "--compile", "off", "--quiet", "--objective", "beta=0.5"]
+    assert run(tmp_path, *train) == 0
+    assert "beta=0.5" in checkpoints.load(tmp_path / "mine").description.training["objective"]
+    assert run(tmp_path, *train, "--objective", "gamma=1") == 1
+    assert "no setting 'gamma'; it has: beta, " in capsys.readouterr().err
+
+
+def test_training_takes_no_other_checkpoints_place(shelf: Path, photographs: Path, tmp_path: Path, capsys):
+    mine = copytree(shelf / "tiny-vae", tmp_path / "cats")  # renamed, or from a colleague
+    before = (mine / "model.safetensors").read_bytes()
+    train = ["train", "vae", "--data", photographs, "--name", "cats", "--steps", 1, "--batch", 2, "--size", 12]
+    assert run(tmp_path, *train) == 1
+    assert "holds another checkpoint" in capsys.readouterr().err
+    assert (mine / "model.safetensors").read_bytes() == before
