@@ -8,8 +8,10 @@ sheet.png           the contact sheet, which the card shows
 """
 
 import contextlib
+import errno
 import hashlib
 import json
+import os
 import re
 import secrets
 from collections.abc import Collection, Iterator
@@ -116,6 +118,13 @@ def replacing(path: Path) -> Iterator[BufferedWriter]:
         with contextlib.suppress(OSError):
             beside.unlink()
         raise
+
+
+def check_writable(folder: Path) -> None:
+    """Raises OSError for a folder that can't be made, or that no file can be put into."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def describe(folder: Path) -> Description:

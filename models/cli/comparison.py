@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.images import Picture, Pixels
+from models.images import Picture, Pixels, eight
 
 GAP = 4
 """Columns of white between the two."""
@@ -21,7 +21,7 @@ def placed(picture: Picture, depth: np.dtype, channels: int, height: int) -> Pix
     """Its pixels in that depth, with so many channels and rows."""
     pixels = picture.on_white
     if pixels.dtype != depth:
-        pixels = (pixels // 257).astype(depth) if depth == np.uint8 else pixels.astype(depth) * 257
+        pixels = eight(pixels) if depth == np.uint8 else pixels.astype(depth) * 257
     pixels = np.broadcast_to(pixels, (*pixels.shape[:2], channels))
     below = np.full((height - len(pixels), pixels.shape[1], channels), np.iinfo(depth).max, depth)
     return np.concatenate([pixels, below])

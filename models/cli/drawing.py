@@ -12,11 +12,12 @@ import numpy as np
 
 from models import checkpoints, images, inference, sampling
 from models.arguments import SEED_BITS, count, device, positive, seed, temperature
-from models.cli.places import STREAM, format_asked, read, writing
+from models.cli.places import STREAM, check_place, format_asked, read, writing
 from models.cli.shelf import able, session_of
 from models.cli.writing import add_written, written
 from models.data import DataError
 from models.images import Picture, Pixels
+from models.inference import Session
 
 
 def add_sample(one: argparse.ArgumentParser) -> None:
@@ -42,12 +43,22 @@ def add_film(one: argparse.ArgumentParser) -> None:
 
 def sample(asked: argparse.Namespace) -> int:
     """Draw new pictures from a variational autoencoder, or from a plain one with a mixture fitted to its codes."""
-    entry = able(asked, "sample")
-    form_of_grid(asked.target)  # what can't be written is told before anything is drawn
-    session = session_of(checkpoints.load(entry.folder), asked)
+    session = ready_to_draw(asked, "sample")
     codes = session.draw(seed_of(asked), asked.first, asked.n, asked.temperature)
     put_together(asked, inference.decode_codes(session, codes), first=asked.first)
     return 0
+
+
+def ready_to_draw(asked: argparse.Namespace, task: str, *needed: str) -> Session:
+    """The model asked for, if it is `able` and what is drawn can be written, which is told before anything is.
+
+    Raises DataError, OSError.
+    """
+    entry, form = able(asked, task, *needed), form_of_grid(asked.target)
+    if asked.film and form != "webp" and asked.target != STREAM:
+        raise DataError(f"a film is an animated WebP: name OUT so, and not {asked.target.name}")
+    check_place(asked.target if form else numbered(asked.target, 0))
+    return session_of(checkpoints.load(entry.folder), asked)
 
 
 def put_together(
@@ -56,12 +67,10 @@ def put_together(
     """Writes pictures `n h w c` to OUT: a grid, a film, or a folder of single ones, numbered from `first`. One that
     stands `alone` is no grid of one, but itself.
 
-    Raises DataError, PictureTooLarge.
+    Raises PictureTooLarge.
     """
     form = form_of_grid(asked.target)
     if asked.film:
-        if form != "webp" and asked.target != STREAM:
-            raise DataError(f"a film is an animated WebP: name OUT so, and not {asked.target.name}")
         strip = Picture.of(pictures.reshape(-1, *pictures.shape[2:]))
         options: dict[str, Any] = {"quality": LOSSLESS, "frames": len(pictures)}
         with writing(asked.target) as stream:

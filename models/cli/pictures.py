@@ -15,7 +15,7 @@ from models.arguments import device, level, positive, share
 from models.catalog import Entry
 from models.cli.comparison import side_by_side
 from models.cli.mistakes import told
-from models.cli.places import STREAM, Errand, apart, format_named, read, targets, writing
+from models.cli.places import Errand, apart, check_place, format_named, read, targets, writing
 from models.cli.shelf import able_of, known, session_of
 from models.cli.writing import add_written, written
 from models.denoisers import CAMERA, WHITE
@@ -125,8 +125,8 @@ def each_picture(asked: argparse.Namespace, ask: str, answer: Answer) -> int:
     errands = errands_of(asked)
     if not errands:
         return 0
-    if errands[0].target != STREAM:
-        errands[0].target.parent.mkdir(parents=True, exist_ok=True)  # a place that can't be is told before any work
+    if asked.source.is_dir():
+        checkpoints.check_writable(asked.target)  # told once, and not of each picture
     failed: list[str] = []
     try:
         run_errands(errands, failed, lambda errand: answered(sessions, errand, answer, asked))
@@ -181,6 +181,8 @@ def pace(megapixels: float, seconds: float, failed: int) -> str:
 
 def answered(sessions: Sessions, errand: Errand, answer: Answer, asked: argparse.Namespace) -> float:
     """Writes the answer to one picture, with what the camera noted of it; returns its megapixels."""
+    for place in errand.written(asked.compare):
+        check_place(place)
     picture, notes = opened(read(errand.source), Limits(asked.max_pixels))
     form = asked.format or format_named(errand.target) or ANSWERED[picture.format]
     if answer is not rebuilt:  # whose answer has the model's size

@@ -1,6 +1,7 @@
 """Where the answer to each picture goes, and as which format; nothing is overwritten that is to be read."""
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -28,11 +29,14 @@ class Errand:
         """Where before and after go, side by side."""
         return self.target.with_name(f"{self.target.stem}-compare{self.target.suffix}")
 
+    def written(self, compared: bool) -> list[Path]:
+        """All that is written: the answer, and with `compared` before and after too."""
+        return [self.target, self.comparison] if compared else [self.target]
+
     def done(self, compared: bool) -> bool:
-        """Whether there is an answer that is not older than the picture, and with `compared` before and after too."""
-        made = [self.target, self.comparison] if compared else [self.target]
+        """Whether all that is written is there, and not older than the picture."""
         try:
-            return min(one.stat().st_mtime_ns for one in made) >= self.source.stat().st_mtime_ns
+            return min(one.stat().st_mtime_ns for one in self.written(compared)) >= self.source.stat().st_mtime_ns
         except OSError:
             return False
 
@@ -49,9 +53,19 @@ def writing(target: Path) -> Iterator[BytesIO | BufferedWriter]:
         sys.stdout.buffer.write(whole.getbuffer())
         sys.stdout.buffer.flush()
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with checkpoints.replacing(target.resolve()) as stream:
+    check_place(target)
+    with checkpoints.replacing(real(target)) as stream:
         yield stream
+
+
+def check_place(target: Path) -> None:
+    """Raises OSError where no answer can be put: into a folder that can't be made or written into, over a folder."""
+    if target == STREAM:
+        return
+    place = real(target)
+    checkpoints.check_writable(place.parent)
+    if place.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
 
 
 def targets(source: Path, target: Path, form: str | None) -> Iterator[Errand]:
@@ -104,7 +118,7 @@ def apart(errands: Iterable[Errand], compared: bool = False) -> list[Errand]:
     sources = {real(errand.source) for errand in errands if errand.source != STREAM}
     taken: dict[Path, Path] = {}
     for errand in errands:
-        for target in (errand.target, errand.comparison) if compared else (errand.target,):
+        for target in errand.written(compared):
             place, source = real(target), errand.source
             if place in sources:
                 raise DataError(

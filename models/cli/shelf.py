@@ -13,7 +13,7 @@ import torch
 from models import catalog, checkpoints, inference
 from models.arguments import device
 from models.catalog import SHIPPED, Catalog
-from models.checkpoints import CheckpointError, Model
+from models.checkpoints import CheckpointError, Description, Model
 from models.inference import Session
 from models.recipes import built, configured
 from models.types import Needs
@@ -23,8 +23,13 @@ def known(asked: argparse.Namespace) -> Catalog:
     """What ships and what is on the shelf. What can't be used there is named, and keeps nothing else from being."""
     usable, unusable = Catalog.readable(SHIPPED, asked.shelf)
     for error in unusable:
-        print(f"left out of {asked.shelf}: {error}", file=sys.stderr)
+        leave_out(asked, error)
     return usable
+
+
+def leave_out(asked: argparse.Namespace, error: CheckpointError) -> None:
+    """Tells of a checkpoint that can't be used, which keeps nothing else from being."""
+    print(f"left out of {asked.shelf}: {error}", file=sys.stderr)
 
 
 def able(asked: argparse.Namespace, task: str, *needed: str) -> catalog.Entry:
@@ -59,28 +64,38 @@ def models(asked: argparse.Namespace) -> int:
 
     Of each: the recipe that it was trained by, the size of the pictures that it takes, and what it can be asked.
     """
-    entries = [entry for _, entry in sorted(known(asked).entries.items())]
     if asked.json:
-        print(json.dumps([told_of(entry) for entry in entries], indent=2))
+        print(json.dumps([told_of(entry, needs) for entry, needs in listed(asked)], indent=2))
         return 0
-    rows = [(e.description.title, e.description.recipe, taken(e), ", ".join(e.description.asks)) for e in entries]
+    rows = [row_of(entry.description, needs) for entry, needs in listed(asked)]
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print("\n".join(aligned([("MODEL", "RECIPE", "PICTURES", "CAN"), *rows], width)))
     return 0
 
 
-def told_of(entry: catalog.Entry) -> dict[str, Any]:
+def listed(asked: argparse.Namespace) -> Iterator[tuple[catalog.Entry, Needs]]:
+    """What is known to be there, by title, with what each network needs; what no network can be made of is named."""
+    for _, entry in sorted(known(asked).entries.items()):
+        try:
+            needs = needs_of(entry)
+        except CheckpointError as error:
+            leave_out(asked, error)
+        else:
+            yield entry, needs
+
+
+def told_of(entry: catalog.Entry, needs: Needs) -> dict[str, Any]:
     """One model, in the words that the service has for it, and where it lies."""
-    described, needs = entry.description, needs_of(entry)
+    described = entry.description
     own = {name: getattr(described, name) for name in ("title", "name", "version", "recipe", "asks")}
     needed = {name: getattr(needs, name) for name in ("channels", "level", "size", "latent")}
     return own | needed | {"folder": str(entry.folder)}
 
 
-def taken(entry: catalog.Entry) -> str:
-    """The size of the pictures that a model takes, width first."""
-    size = needs_of(entry).size
-    return f"{size[1]}x{size[0]}" if size else "any size"
+def row_of(described: Description, needs: Needs) -> tuple[str, ...]:
+    """One model, in columns; the size of the pictures that it takes with the width first."""
+    size = f"{needs.size[1]}x{needs.size[0]}" if needs.size else "any size"
+    return described.title, described.recipe, size, ", ".join(described.asks)
 
 
 def needs_of(entry: catalog.Entry) -> Needs:
@@ -94,7 +109,8 @@ def needs_of(entry: catalog.Entry) -> Needs:
             network: Any = built(described.architecture, configured(described.architecture, described.config))
             return network.needs
     except (ValueError, RuntimeError, TypeError) as error:
-        raise CheckpointError(f"{entry.folder.name}: there is no such network: {error}") from error
+        told = checkpoints.in_a_line(error)
+        raise CheckpointError(f"{entry.folder.name}: there is no such network: {told}") from error
 
 
 def aligned(rows: list[tuple[str, ...]], width: int | None = None) -> Iterator[str]:
@@ -123,8 +139,17 @@ def prepare(asked: argparse.Namespace) -> int:
     if asked.graphs is None:
         raise ValueError("there is no cache to keep compiled models in")
     asked.graphs.mkdir(parents=True, exist_ok=True)
-    for title, entry in sorted(known(asked).entries.items()):
+    done = [prepared(entry, asked) for entry, _ in listed(asked)]
+    return 0 if all(done) else 1
+
+
+def prepared(entry: catalog.Entry, asked: argparse.Namespace) -> bool:
+    """Whether one model could be loaded, and so is compiled; tells what was made, or why it couldn't."""
+    try:
         session = session_of(checkpoints.load(entry.folder), asked)
-        session.prepare(entry.description.asks)
-        print(f"{title}: {', '.join(sorted(session.programs))}, {session.made}")
-    return 0
+    except CheckpointError as error:
+        leave_out(asked, error)
+        return False
+    session.prepare(entry.description.asks)
+    print(f"{session.title}: {', '.join(sorted(session.programs))}, {session.made}")
+    return True

@@ -7,7 +7,7 @@ from typing import Any
 
 from models import checkpoints, training
 from models.arguments import above_zero, count, device, positive, seed, size
-from models.catalog import SHIPPED, Catalog
+from models.cli.shelf import known
 from models.recipes import RECIPES
 from models.restore import TILE
 
@@ -68,7 +68,7 @@ def train(asked: argparse.Namespace) -> int:
 
     Interrupted (Ctrl-C, SIGTERM, a lost machine), the same command goes on where it was.
     """
-    shelf = Catalog.of(SHIPPED, asked.shelf)
+    shelf = known(asked)
     name = asked.recipe if asked.name is None else asked.name
     if not checkpoints.NAME.fullmatch(name):
         raise ValueError(f"a name is made of a-z, 0-9, dot, dash and underscore; {name!r} is not")
@@ -150,7 +150,7 @@ def evaluate(asked: argparse.Namespace) -> int:
     """
     from models import evaluation  # needs torchmetrics, which a machine that only trains may lack
 
-    entry = Catalog.of(SHIPPED, asked.shelf).find(asked.model)
+    entry = known(asked).find(asked.model)
     limits = asked.tile, asked.limit, asked.samples
     report = evaluation.evaluate(entry.folder, asked.data, asked.device, *limits, asked.sheet)
     print(evaluation.as_markdown(report.table))

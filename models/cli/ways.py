@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models import checkpoints, images, inference, sampling
+from models import images, inference, sampling
 from models.arguments import above_zero, device, seed, several, temperature, whole
-from models.cli.drawing import add_film, put_together, seed_of, written_to
+from models.cli.drawing import add_film, put_together, ready_to_draw, seed_of, written_to
 from models.cli.places import check_apart, read
-from models.cli.shelf import able, session_of
 from models.cli.writing import add_written
 from models.inference import Session
 
@@ -41,7 +40,7 @@ def decode(asked: argparse.Namespace) -> int:
     """
     told = told_in(read(asked.source))
     asked.model = asked.model or told.model or USUAL
-    session = session_of(checkpoints.load(able(asked, "decode").folder), asked)
+    session = ready_to_draw(asked, "decode")
     if told.codes.shape[1] != session.needs.latent or not np.isfinite(told.codes).all():
         raise ValueError(f"each code of {session.title} has {session.needs.latent} finite numbers")
     put_together(asked, inference.decode_codes(session, told.codes), alone=told.alone)
@@ -97,7 +96,7 @@ def interpolate(asked: argparse.Namespace) -> int:
     check_apart(files, written_to(asked.target, asked.steps))
     seeds = len(files) < 2
     needed = ["interpolate"] if seeds else ["encode", "decode"]  # who asks of pictures needs no prior
-    session = session_of(checkpoints.load(able(asked, "interpolate", *needed).folder), asked)
+    session = ready_to_draw(asked, "interpolate", *needed)
     first, last = (end(session, word, asked.temperature) for word in (asked.first, asked.last))
     codes = sampling.between(first, last, asked.steps, asked.path)
     put_together(asked, inference.decode_codes(session, codes))
@@ -133,7 +132,7 @@ def directions(text: str) -> tuple[int, ...]:
 
 def traverse(asked: argparse.Namespace) -> int:
     """Show what one or two numbers of a code do: a seed's picture, with these moved from -SPAN to SPAN."""
-    session = session_of(checkpoints.load(able(asked, "traverse").folder), asked)
+    session = ready_to_draw(asked, "traverse")
     if max(asked.directions) >= (session.needs.latent or 0):
         raise ValueError(f"a direction is 0 to {(session.needs.latent or 0) - 1}, an index of the model's code")
     code = session.draw(seed_of(asked), 0, 1, asked.temperature)[0]

@@ -50,10 +50,12 @@ def evaluate(
     Of a folder or zip that it learned from, told by the name, those pictures are measured on that were held out.
     `limit` takes the first so many pictures alone; `samples` are those of each picture's code that its likelihood is
     estimated with, 0 for none; `sheet` are photographs that the sheet shows in place of those that are measured, as of
-    some sets none may be passed on. Raises CheckpointError, DataError; ValueError where a sheet is of no photographs.
+    some sets none may be passed on. Raises CheckpointError, DataError, OSError where nothing can be written; ValueError
+    where a sheet is of no photographs: all of it before the measuring.
     """
     checkpoints.metrics(folder)  # what can't be added to is told now and not after the measuring
     model = checkpoints.load(folder)
+    checkpoints.check_writable(folder)  # nor written to
     learned = model.description.training.get("data") == data.name_of(path) and not data.sets_apart(path)
     pictures = data.measured_part(path, transparent(model), learned)[: limit or None]
     session = Session(model.network, inference.chosen_device(device), model.description.title)

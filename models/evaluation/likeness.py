@@ -55,12 +55,15 @@ class Sets(NamedTuple):
 def compared(model: Model, session: Session, sets: Sets) -> dict[str, list[Row]]:
     """Tables by their titles: likeness in the features that the recipe names, and nearest training pictures."""
     drawn = {t: samples(session, len(sets.real), t) for t in TEMPERATURES}
-    spaces = {"pixels": flat} | spaces_of(model)
+    learned = spaces_of(model)
+    spaces = {"pixels": flat} | learned
     nearest = [memory_in(name, space, sets, drawn[TEMPERATURES[0]]) for name, space in spaces.items()]
     tables = {"Median distance to the nearest training picture": nearest}
-    for name, space in spaces.items():
-        if space is not flat and len(sets.real) > NEAREST:
+    for name, space in learned.items():
+        if (few := min(len(sets.real), len(sets.others))) > NEAREST:
             tables[f"Likeness to {len(sets.real)} real pictures, in {name}"] = likeness_in(space, sets, drawn)
+        else:
+            print(f"likeness in {name} is left out: of {few} pictures none has {NEAREST} neighbours")
     return tables
 
 

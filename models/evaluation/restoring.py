@@ -12,7 +12,7 @@ from models import denoisers, inference
 from models.camera import Camera
 from models.checkpoints import Model
 from models.corruptions import Corruption, Dropout, Gaussian, Nothing, SaltPepper
-from models.data import as_floats
+from models.data import DataError, as_floats, short_side
 from models.evaluation.pixels import (
     CHUNK,
     batched,
@@ -54,12 +54,18 @@ CAMERAS: dict[str, Corruption] = {
     "a camera's, calmed in it": Camera(calmed=1.0, retouched=0.6),
 }
 """What one that is told the level is measured on with nothing told."""
+WINDOW = 11
+"""Side in pixels of what SSIM looks at around a pixel; near the edges it sees the picture mirrored."""
 MOST = 100.0
 """Decibels: no more are told of a picture, as of equal ones they would be infinite."""
 
 
 def by_level(model: Model, session: Session, trial: Trial) -> Report:
-    """PSNR and SSIM at each level of Gaussian noise, clipped and rounded to 8 bits; noise of picture i from seed i."""
+    """PSNR and SSIM at each level of Gaussian noise, clipped and rounded to 8 bits; noise of picture i from seed i.
+
+    Raises DataError, before it measures any, for pictures too small for SSIM.
+    """
+    check_sizes(trial.pictures)
     tiling = inference.tiling_for(session.needs, trial.tile)
     table: list[Row] = []
     seconds = megapixels = 0.0
@@ -82,6 +88,15 @@ def by_level(model: Model, session: Session, trial: Trial) -> Report:
     more = {"Noise as cameras make it (made), nothing told": untold(session, trial.pictures, tiling)}
     sheet = before_after(session, (trial.sheet or trial.pictures)[:3], tiling)
     return Report(table, figures | {"device": str(session.device)}, sheet, more)
+
+
+def check_sizes(pictures: list[Picture8]) -> None:
+    """Raises DataError for pictures that SSIM's window doesn't fit into."""
+    if small := sum(short_side(picture) < WINDOW for picture in pictures):
+        raise DataError(
+            f"{small} of {len(pictures)} pictures have less than {WINDOW} px on their short side, which SSIM needs; "
+            "leave them out"
+        )
 
 
 def before_after(session: Session, pictures: list[Picture8], tiling: Tiling) -> Pixels:

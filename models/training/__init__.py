@@ -6,9 +6,7 @@ not. The state (weights, averaged weights, optimiser, step, seconds) is one safe
 """
 
 import contextlib
-import errno
 import json
-import os
 import shutil
 import signal
 import time
@@ -24,7 +22,7 @@ from models.checkpoints import Description
 from models.objectives import Parts
 from models.recipes import RECIPES
 from models.training.plan import Plan, plan_for, settings_for, view_of
-from models.training.state import read_state
+from models.training.state import held, read_state
 from models.training.trainer import Trainer
 
 __all__ = ["Plan", "Stopped", "Trainer", "forget", "plan_for", "read_state", "settings_for", "train", "view_of"]
@@ -37,23 +35,24 @@ class Stopped(Exception):
 def train(plan: Plan, folder: Path) -> Description:
     """Trains (or goes on training) until a limit, then writes the averaged weights to `folder` as a checkpoint.
 
-    Raises DataError, ValueError for a plan that can't be, OSError where nothing can be written, all before the first
-    step; Stopped when told to stop before the end.
+    Raises DataError, ValueError for a plan that can't be or whose state another training holds, OSError where nothing
+    can be written, all before the first step; Stopped when told to stop before the end.
     """
-    trainer = Trainer(plan, data.load(plan.data, RECIPES[plan.recipe].transparent))
-    resumed = trainer.resume()
-    check_writable(folder.parent)
-    trainer.save()  # so that a state that can't be written is told now and not after hours
-    if not plan.quiet:
-        print(opening(trainer, resumed), flush=True)
-    with asked_to_stop() as stop:
-        run_to_the_end(trainer, stop)
-    if stop:
-        raise Stopped(f"stopped at step {trainer.progress.step}; the same command goes on from there")
-    trainer.fit_prior()
-    trainer.fit_reaches()
-    weights, rounded = trainer.averaged.module.state_dict(), trainer.rounded
-    return checkpoints.save(folder, trainer.description(), weights, plan.half, rounded)
+    with held(plan.state):
+        trainer = Trainer(plan, data.load(plan.data, RECIPES[plan.recipe].transparent))
+        resumed = trainer.resume()
+        checkpoints.check_writable(folder.parent)
+        trainer.save()  # so that a state that can't be written is told now and not after hours
+        if not plan.quiet:
+            print(opening(trainer, resumed), flush=True)
+        with asked_to_stop() as stop:
+            run_to_the_end(trainer, stop)
+        if stop:
+            raise Stopped(f"stopped at step {trainer.progress.step}; the same command goes on from there")
+        trainer.fit_prior()
+        trainer.fit_reaches()
+        weights, rounded = trainer.averaged.module.state_dict(), trainer.rounded
+        return checkpoints.save(folder, trainer.description(), weights, plan.half, rounded)
 
 
 def forget(state: Path) -> None:
@@ -125,10 +124,3 @@ def asked_to_stop() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def check_writable(folder: Path) -> None:
-    """Raises OSError for a folder that can't be made, or written into."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))

@@ -1,6 +1,9 @@
 """A run's state on disk: one safetensors file, replaced whole, with what the run is in words beside its tensors."""
 
+import contextlib
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,34 @@ from torch import Tensor
 
 from models import checkpoints
 
-STATE = "state.safetensors"
+STATE, LOCK = "state.safetensors", "lock"
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The folder of a state for one training alone, until that ends however it ends: the lock is the system's and goes
+    with the process, and the file that stays keeps nobody out.
+
+    Raises ValueError where another training holds it, OSError where it can't be made or written into.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as file:
+        if not locked(file.fileno()):
+            raise ValueError(f"another training has its state in {folder}; name another --state, or wait for its end")
+        yield
+
+
+def locked(file: int) -> bool:
+    """Whether an open file is locked for who asks; told also where the system, or the disk, knows no locks."""
+    if sys.platform == "win32":
+        return True
+    import fcntl  # which is not there either
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return not isinstance(error, BlockingIOError)
+    return True
 
 
 def write_state(folder: Path, told: dict[str, Any], tensors: dict[str, Tensor]) -> None:

@@ -1,3 +1,4 @@
+import os
 import shlex
 from pathlib import Path
 from shutil import copytree
@@ -219,3 +220,27 @@ def test_the_sheet_of_a_vae_is_its_own(shelf: Path, photographs: Path):
     (one, *_) = sorted(photographs.iterdir())
     with pytest.raises(ValueError, match="tiny-vae@1 shows"):
         evaluation.evaluate(shelf / "tiny-vae", photographs, device="cpu", sheet=[one])
+
+
+def test_a_picture_that_ssim_can_not_be_told_of_is_told_before_the_measuring(
+    shelf: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = copytree(shelf / "tiny-photo", tmp_path / "tiny-photo")
+    Image.fromarray(scene(10, 40, 1)).save(photographs / "z.png")
+    with monkeypatch.context() as patched:
+        patched.setattr(inference, "restored", lambda *words: pytest.fail("a picture was measured"))
+        with pytest.raises(DataError, match="1 of 4 pictures have less than 11 px on their short side"):
+            evaluation.evaluate(folder, photographs, device="cpu")
+    assert not (folder / "metrics.json").exists()
+    Image.fromarray(scene(11, 40, 1)).save(photographs / "z.png")
+    evaluation.evaluate(folder, photographs, device="cpu")
+
+
+def test_a_folder_that_nothing_can_be_written_into_is_told_before_the_measuring(
+    shelf: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = copytree(shelf / "tiny-photo", tmp_path / "tiny-photo")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != folder)  # to root no folder is closed
+    monkeypatch.setattr(inference, "restored", lambda *words: pytest.fail("a picture was measured"))
+    with pytest.raises(PermissionError, match="tiny-photo"):
+        evaluation.evaluate(folder, photographs, device="cpu")

@@ -195,6 +195,12 @@ def test_before_and_after_may_differ_in_size_channels_depth_and_transparency():
         assert (np.delete(both, np.s_[:2] if before is colour else np.s_[-2:], 1) == 255 * unit).all()
 
 
+def test_before_and_after_in_8_bits_are_rounded():
+    deep = images.Picture(np.array([[[256], [257 * 8 - 128], [257 * 8 - 129], [65535]]], np.uint16))
+    both = side_by_side(deep, images.Picture(np.zeros((1, 1, 1), np.uint8))).pixels
+    assert both[0, :4, 0].tolist() == [1, 8, 7, 255]
+
+
 def test_before_and_after_take_no_place_of_an_answer(shelf: Path, photographs: Path, tmp_path: Path, capsys):
     (photographs / "a-compare.png").write_bytes((photographs / "a.png").read_bytes())
     assert run(shelf, "denoise", photographs, tmp_path / "out", "--compare", *CLEAN) == 1

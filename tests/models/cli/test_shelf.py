@@ -8,10 +8,12 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from conftest import SHIPPED_PHOTO
+from conftest import SHIPPED_PHOTO, TINY, stocked
 
+from models import cli
 from models.cli import main
 from models.cli.shelf import aligned
+from models.inference import Session
 
 
 def listed(shelf: Path, capsys: pytest.CaptureFixture, *words: str) -> str:
@@ -61,12 +63,45 @@ def test_where_a_terminal_leaves_no_room_nothing_is_wrapped():
     assert list(aligned([("a" * 10, "b c"), ("a", "b")], 20)) == ["a" * 10 + "  b c", "a" + " " * 11 + "b"]
 
 
-def test_a_network_that_can_not_be_is_told_by_its_folder(tmp_path: Path, capsys: pytest.CaptureFixture):
-    config = {"name": "odd", "version": "1", "recipe": "photo", "architecture": "unet", "asks": ["denoise"]}
-    (tmp_path / "odd").mkdir()
-    (tmp_path / "odd" / "config.json").write_text(json.dumps(config | {"config": {"wings": 2}}))
-    assert main(["--shelf", str(tmp_path), "models"]) == 1
-    assert "odd: there is no such network: " in capsys.readouterr().err
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """A shelf with a model that can be used, between two of which no network can be made."""
+    (shelf := tmp_path / "mixed").mkdir()
+    for name, config in (("odd", {"wings": 2}), ("zero", {"widths": []})):
+        values = {"name": name, "version": "1", "recipe": "photo", "architecture": "unet", "asks": ["denoise"]}
+        (shelf / name).mkdir()
+        (shelf / name / "config.json").write_text(json.dumps(values | {"config": config}))
+    return stocked(shelf, {name: TINY[name] for name in ("tiny-photo",)})
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_networks_that_can_not_be_are_named_and_keep_nothing_else_from_being(mixed: Path, capsys, words: list[str]):
+    assert main(["--shelf", str(mixed), "models", *words]) == 0
+    told = capsys.readouterr()
+    assert "tiny-photo@1" in told.out
+    assert "odd@1" not in told.out
+    assert [line.partition("; it may")[0] for line in told.err.splitlines()] == [
+        f"left out of {mixed}: odd: there is no such network: unet: got an unexpected keyword argument 'wings'",
+        f"left out of {mixed}: zero: there is no such network: unet: widths can't be []",
+    ]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_can_not_be_prepared_is_named_and_keeps_nothing_else_from_being(
+    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, damaged: bool
+):
+    """Only a model that is listed, and then can't be loaded, is one that was not done."""
+    monkeypatch.setattr("models.cli.shelf.SHIPPED", tmp_path / "nothing")
+    monkeypatch.setattr(Session, "prepare", lambda session, asks: None)
+    if damaged:
+        stocked(mixed, {"damaged": TINY["tiny-photo"]})
+        (mixed / "damaged" / "model.safetensors").write_bytes(b"")
+    commands = cli.parser("denoir", mixed, tmp_path / "graphs")
+    assert cli.run(commands, ["prepare", "--device", "cpu"]) == int(damaged)
+    told = capsys.readouterr()
+    assert [line.partition(":")[0] for line in told.out.splitlines()] == ["tiny-photo@1"]
+    named = ["damaged", "odd", "zero"] if damaged else ["odd", "zero"]
+    assert [line.split(": ")[1] for line in told.err.splitlines()] == named
 
 
 def test_what_is_no_checkpoint_is_named_and_keeps_nothing_else_from_being(shelf: Path, tmp_path: Path, capsys):

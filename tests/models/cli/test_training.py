@@ -8,6 +8,7 @@ import pytest
 from verbs import run
 
 from models import checkpoints, images
+from models.training.state import held
 
 
 def test_train_then_sample(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -41,3 +42,18 @@ def test_training_takes_no_other_checkpoints_place(shelf: Path, photographs: Pat
     assert run(tmp_path, *train) == 1
     assert "holds another checkpoint" in capsys.readouterr().err
     assert (mine / "model.safetensors").read_bytes() == before
+
+
+def test_a_second_training_of_a_name_is_told_of_the_first(photographs: Path, tmp_path: Path, capsys):
+    with held(tmp_path / ".training" / "mine@1"):
+        assert run(tmp_path, "train", "vae", "--data", photographs, "--name", "mine") == 1
+    assert "another training has its state in" in capsys.readouterr().err
+
+
+def test_what_can_not_be_read_on_the_shelf_keeps_no_training_from_being(photographs: Path, tmp_path: Path, capsys):
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "scratch" / "config.json").write_text('{"hello": 1}')
+    train = ["train", "vae", "--data", photographs, "--name", "mine", "--steps", 1, "--batch", 2, "--size", 12]
+    assert run(tmp_path, *train, "--set", "widths=[4]", "--compile", "off", "--quiet") == 0
+    assert run(tmp_path, "evaluate", "mine", "--data", photographs, "--limit", 2) == 0
+    assert f"left out of {tmp_path}: scratch: " in capsys.readouterr().err

@@ -77,6 +77,17 @@ def test_without_features_pixels_alone_are_compared(model: Model, pictures: Path
     assert [[row["in"] for row in rows] for rows in tables.values()] == [["pixels"]]
 
 
+@pytest.mark.parametrize(("real", "others"), [(6, 5), (5, 6), (1, 1), (6, 6)])
+def test_of_few_pictures_likeness_is_left_out_and_that_is_said(model: Model, capsys, real: int, others: int):
+    pictures = torch.from_numpy(strokes(12, 0))[:, None]
+    sets = Sets(pictures[:real], pictures[real : real + others], pictures, pictures[:1])
+    tables = compared(model, Session(model.network, torch.device("cpu")), sets)
+    told = capsys.readouterr().out
+    assert [title.split()[0] for title in tables] == (["Median", "Likeness"] if others == real == 6 else ["Median"])
+    few = f"likeness in features of digits is left out: of {min(real, others)} pictures none has 5 neighbours"
+    assert told.strip() == ("" if others == real == 6 else few)
+
+
 def test_features_that_can_not_be_had_are_told(model: Model, pictures: Path, monkeypatch, capsys):
     monkeypatch.setitem(features.HASHES, "digits", "another")
     session = Session(model.network, torch.device("cpu"))
