@@ -128,6 +128,8 @@ def guard(app: FastAPI, duty: guards.Duty, keys: Keys) -> None:
         app.add_middleware(Doorkeeper, keys=keys, rate=settings.key_rate)
     if settings.origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.origins, **CROSS_ORIGIN)
+    if settings.hosts:
+        app.add_middleware(guards.Hosts, names=settings.hosts)
     routers = (router, cards.router, health, page.router)
     routes = frozenset(getattr(route, "path", "") for one in routers for route in one.routes)
     app.add_middleware(guards.Plainly)

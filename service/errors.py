@@ -126,6 +126,10 @@ def bad_request() -> Problem:
     return Problem(400, "bad-request", "what was sent is no HTTP request")
 
 
+def unknown_host() -> Problem:
+    return Problem(400, "unknown-host", "the service does not answer to the name that the header Host has")
+
+
 def cannot(model: str, task: str, able: list[str]) -> Problem:
     detail = f"{model} can't be asked to {task}; it can: {', '.join(able) or 'nothing'}"
     return Problem(409, "wrong-model", detail, can=able)

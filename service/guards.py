@@ -5,7 +5,7 @@ import logging
 import math
 import re
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 log = logging.getLogger("denoir")
 
 OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+PORT = re.compile(r":\d*\Z")
 HEALTH = {"/healthz", "/readyz"}
 HOME, STATIC = "/", "/static/"
 """The page, which asks for the key itself, and what pages here are made of."""
@@ -122,6 +123,24 @@ class RequestIds(Guard):
         """The route that took a request, as the application writes it; never a path that only a client writes."""
         known = scope["path"] if scope["path"] in self.routes else metrics.OTHER
         return getattr(scope.get("route"), "path", known)
+
+
+class Hosts(Guard):
+    """Answers to no names but those, whatever the port; of the service's health to any, as who looks after it may know
+    it by an address of the moment.
+
+    A page of another site that has its own name lead here asks by that name, and its browser takes the answers for the
+    site's.
+    """
+
+    def __init__(self, app: ASGIApp, names: Collection[str]):
+        super().__init__(app)
+        self.names = names
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name = PORT.sub("", Headers(scope=scope).get("host", "")).lower()
+        known = name in self.names or scope["path"] in HEALTH
+        await (self.app if known else errors.told(errors.unknown_host(), scope["request_id"]))(scope, receive, send)
 
 
 @dataclass

@@ -14,6 +14,7 @@ MIB = 2**20
 MOST_SAMPLES = 1024
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+")
+HOST = re.compile(r"[a-z0-9.\-_]+|\[[0-9a-f.:]+\]")
 
 
 def personal_shelf() -> Path:
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     max_waiting: float = Field(20.0, gt=0, description="seconds a request may be predicted to wait before 503")
     deadline: float = Field(60.0, gt=0, description="seconds an answer may take, beside twice what it should compute")
     decode_deadline: float = Field(10.0, gt=0, description="seconds a picture may take to decode")
+    start_deadline: float = Field(600.0, gt=0, description="seconds one of several workers may take to come up")
     grace: float = Field(60.0, ge=0, description="seconds that work under way gets to end after SIGTERM")
     max_path: int = Field(8192, ge=64, description="bytes of a path")
     max_head: int = Field(32 * 1024, ge=1024, description="bytes of a request's headers")
@@ -93,6 +95,9 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(None, description="file of such keys, one a line")
     key_rate: int = Field(0, ge=0, description="requests a minute of one key before 429; 0 for any number")
     origins: Annotated[tuple[str, ...], NoDecode] = Field((), description="other sites whose pages may ask")
+    hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="names that requests may be addressed to, by their header Host; none for any"
+    )
     max_samples: int = Field(64, ge=1, le=MOST_SAMPLES, description="pictures in one answer of /sample")
 
     @field_validator("models", "cache")
@@ -100,7 +105,7 @@ class Settings(BaseSettings):
     def expanded(cls, path: Path) -> Path:
         return path.expanduser()
 
-    @field_validator("devices", "origins", mode="before")
+    @field_validator("devices", "origins", "hosts", mode="before")
     @classmethod
     def listed(cls, told: object) -> object:
         return tuple(told.replace(",", " ").split()) if isinstance(told, str) else told
@@ -118,6 +123,13 @@ class Settings(BaseSettings):
         if not all(map(ORIGIN.fullmatch, origins)):
             raise ValueError("each is a scheme, a host and, where it isn't the usual one, a port: https://example.org")
         return origins
+
+    @field_validator("hosts")
+    @classmethod
+    def addressed(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(HOST.fullmatch, hosts)):
+            raise ValueError("each is a name or an address, without a port: example.org, 127.0.0.1 or [::1]")
+        return hosts
 
     @property
     def processes(self) -> int:

@@ -4,6 +4,7 @@ What a dead one would have taken is taken by the others, since it is the socket 
 One that starts, or has died, does not listen: so whoever answers `/readyz` tells the truth of itself. A first worker
 that can't start ends it all; a later one is tried again, for as long as the others serve. One that is up tells so again
 and again from its event loop; when it has been silent for too long it answers nobody, and is replaced like a dead one.
+So is one that takes too long to come up.
 """
 
 import asyncio
@@ -36,7 +37,8 @@ PAUSE = 1.0
 LOOK = 0.2
 """Seconds between two looks at the workers."""
 BEAT, SILENCE = 2.0, 30.0
-"""Seconds between two signs of life of a worker that is up, and without any until it is taken for hanging."""
+"""Seconds between two signs of life of a worker that is up, and without any until it is taken for hanging. One that
+starts gives none before it is up, and has `start_deadline`."""
 SLEPT = 5.0
 """Seconds beyond that between two looks, after which it is this process that stood still."""
 FILES = 256
@@ -132,6 +134,7 @@ class Worker:
         mouth.close()
         self.began = self.last = time.monotonic()
         self.up, self.heard = False, False
+        self.start_deadline = settings.start_deadline
 
     def look(self) -> bool:
         """Whether it lives."""
@@ -142,8 +145,8 @@ class Worker:
 
     @property
     def hangs(self) -> bool:
-        """Whether it was up and gives no sign of life."""
-        return self.up and time.monotonic() > self.last + SILENCE
+        """Whether it was up and gives no sign of life, or should be up and isn't."""
+        return time.monotonic() > self.last + (SILENCE if self.up else self.start_deadline)
 
     def tell_to_end(self) -> None:
         """Tells it once, if it is up; one that is not may not hear it, and is told each time."""
@@ -155,6 +158,8 @@ class Worker:
         """Its exit code, when it has been waited for, or was killed."""
         self.process.join(0)
         if self.process.is_alive():
+            silent = time.monotonic() - self.last
+            log.error("worker %s is killed, %d s after its start or last sign of life", self.process.pid, silent)
             self.process.kill()
             self.process.join()
         self.ear.close()
@@ -198,7 +203,7 @@ class Supervisor:
         self.been_up = self.been_up or any(worker.up for worker in self.workers)
         for worker in dead:
             if not self.been_up:
-                log.error("a worker could not start, with code %s", worker.process.exitcode)
+                log.error("a worker could not start, with code %s", worker.end())
                 return False
             if not self.told and time.monotonic() > worker.began + PAUSE:
                 log.error("worker %s died, with code %s: another one starts", worker.process.pid, worker.end())

@@ -68,6 +68,24 @@ def test_origins_are_exact_or_refused(origins: str):
         Settings(origins=origins)  # type: ignore[arg-type]
 
 
+def test_who_asks_by_another_name_is_refused_but_for_health():
+    client = unstarted(hosts="pictures.example, 127.0.0.1 [::1]")
+    for host in ("pictures.example", "Pictures.Example:8000", "127.0.0.1:8000", "[::1]", "[::1]:8000"):
+        for path in ("/", "/models"):
+            problem(client.get(path, headers={"host": host}), 503, "shutting-down")
+    for host in ("evil.example:8000", "pictures.example.evil.example", "evil@127.0.0.1", "127.0.0.1:x", "[::1", ""):
+        for path in ("/", "/models", "/static/index.html", "/nowhere"):
+            problem(client.get(path, headers={"host": host}), 400, "unknown-host")
+        assert client.get("/healthz", headers={"host": host}).status_code == 200
+    problem(unstarted().get("/", headers={"host": "evil.example"}), 503, "shutting-down")
+
+
+@pytest.mark.parametrize("hosts", ["*", "*.example", "a.example:8000", "::1", "https://a.example", "a.example [x]"])
+def test_names_have_no_port_and_no_stars(hosts: str):
+    with pytest.raises(ValidationError, match="a name or an address"):
+        Settings(hosts=hosts)  # type: ignore[arg-type]
+
+
 def test_no_redirect_leads_to_whatever_host_a_client_names(client: TestClient):
     answer = client.get("/models/", headers={"host": "evil.example"}, follow_redirects=False)
     problem(answer, 404, "not-found")

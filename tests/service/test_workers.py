@@ -149,17 +149,32 @@ def test_a_worker_that_hangs_is_replaced(supervised, tmp_path: Path, monkeypatch
     assert pair.end() == 0
 
 
+def test_a_worker_that_does_not_come_up_is_replaced(supervised, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("STARTS", str(tmp_path / "starts"))
+    pair = supervised(workers_at_work.stick)
+    one, _ = pair.both()
+    os.kill(one, signal.SIGKILL)
+    until(lambda: len((tmp_path / "starts").read_text().splitlines()) == 3)
+    (stuck,) = [worker for worker in pair.supervisor.workers if not worker.up]
+    assert not stuck.hangs, "there is time yet"
+    stuck.last -= pair.supervisor.settings.start_deadline
+    assert not pair.both() & {one, stuck.process.pid}
+    assert not alive(stuck.process.pid)
+    assert pair.end() == 0
+
+
 @pytest.mark.parametrize(("slept", "hangs"), [(True, False), (False, True)])
 def test_no_worker_is_blamed_for_what_its_supervisor_slept(supervised, slept: bool, hangs: bool):
-    pair = supervised(workers_at_work.stay)  # which gives one sign of life
+    pair = supervised(workers_at_work.stay, start_deadline=90)  # gives one sign of life
     until(lambda: pair.supervisor.workers and all(worker.up for worker in pair.supervisor.workers))
     pair.end()
     then = time.monotonic() - 100
     pair.supervisor.looked = then if slept else time.monotonic()
-    for worker in pair.supervisor.workers:
-        worker.last = then
+    one, other = pair.supervisor.workers
+    one.last = other.last = then
+    other.up = False  # as if it were still on its way
     pair.supervisor.allow_for_sleep()
-    assert all(worker.hangs == hangs for worker in pair.supervisor.workers)
+    assert (one.hangs, other.hangs) == (hangs, hangs)
 
 
 def test_a_server_gives_signs_of_life_for_as_long_as_its_loop_goes_round(monkeypatch: pytest.MonkeyPatch):
@@ -178,8 +193,9 @@ def test_a_server_gives_signs_of_life_for_as_long_as_its_loop_goes_round(monkeyp
     asyncio.run(go_round())
 
 
-def test_where_none_can_start_the_service_ends(supervised):
-    assert supervised(workers_at_work.fail).code() == 1
+@pytest.mark.parametrize("work", [workers_at_work.fail, workers_at_work.sleep])
+def test_where_none_can_start_the_service_ends(supervised, work: workers.Work):
+    assert supervised(work, start_deadline=2.0).code() == 1
 
 
 def test_who_does_not_hear_is_killed_and_that_is_told(supervised, monkeypatch: pytest.MonkeyPatch):

@@ -48,21 +48,35 @@ def stay(settings: Any, listener: socket, told: Connection) -> None:
     time.sleep(600)
 
 
+def sleep(settings: Any, listener: socket, told: Connection) -> None:
+    """Does not come up, and does not end."""
+    time.sleep(600)
+
+
+def starts() -> int:
+    """How many workers have started, with this one."""
+    path = Path(os.environ["STARTS"])
+    with path.open("a") as file:
+        file.write("started\n")
+    return len(path.read_text().splitlines())
+
+
 def once(settings: Any, listener: socket, told: Connection) -> None:
     """Works the first time; whoever replaces it fails for a while."""
-    starts = Path(os.environ["STARTS"])
-    with starts.open("a") as file:
-        file.write("started\n")
-    if 2 < len(starts.read_text().splitlines()) < 5:
+    if 2 < starts() < 5:
         sys.exit(3)
     work(settings, listener, told)
 
 
 def hang(settings: Any, listener: socket, told: Connection) -> None:
     """The first two come up and then do nothing any more, not even end; whoever replaces them works."""
-    starts = Path(os.environ["STARTS"])
-    with starts.open("a") as file:
-        file.write("started\n")
-    if len(starts.read_text().splitlines()) <= 2:
+    if starts() <= 2:
         stay(settings, listener, told)
+    work(settings, listener, told)
+
+
+def stick(settings: Any, listener: socket, told: Connection) -> None:
+    """The first two work; who replaces one of them does not come up, and whoever replaces that works."""
+    if starts() == 3:
+        sleep(settings, listener, told)
     work(settings, listener, told)
