@@ -203,7 +203,7 @@ PHOTO = Recipe(
     "unet",
     ("denoise",),
     Gaussian(0, 100, power=1.5),
-    Restoration("decibels"),
+    Restoration("relative", balance=0.2),
     crop=128,
     grey=0.1,
     schedule=Schedule(steps=100_000, batch=8, warm_up=300, weight_decay=0.0, recycle=500, muon=True),

@@ -7,7 +7,7 @@ from torch import Generator
 from models.colorizer import ColorizerConfig
 from models.corruptions import Grey, Nothing, Spoilt
 from models.likelihood import bound
-from models.objectives import DISTANCES, Elbo, Restoration, Sparsity, Tint, at_step, total
+from models.objectives import DISTANCES, Elbo, Restoration, Sparsity, Tint, at_step, decibels, relative, total
 from models.sparse import Rebuilt
 from models.vae import VAE, VAEConfig
 
@@ -72,18 +72,36 @@ def test_free_bits_are_counted_of_one_draw_alone():
 
 @pytest.mark.parametrize("name", sorted(DISTANCES))
 def test_distances_are_least_where_pictures_agree(name: str):
-    a, b = torch.rand(1, 1, 4, 4), torch.rand(1, 1, 4, 4)
-    assert DISTANCES[name](a, a) < DISTANCES[name](a, b)
+    a, b, spoilt = torch.rand(3, 1, 1, 4, 4)
+    assert DISTANCES[name](a, a, spoilt) < DISTANCES[name](a, b, spoilt)
 
 
 def test_decibels_weigh_pictures_by_their_ratio_and_not_by_their_size():
     clean = torch.full((2, 1, 4, 4), 0.5)
     error = torch.tensor([0.02, 0.2]).view(2, 1, 1, 1)
-    gained = DISTANCES["decibels"](clean, clean + error) - DISTANCES["decibels"](clean, clean + error / 2)
+    gained = decibels(clean, clean + error) - decibels(clean, clean + error / 2)
     assert float(gained) == pytest.approx(0.01 * math.log(2), rel=0.05)
     slope = torch.tensor([0.02, 0.2], requires_grad=True)
-    DISTANCES["decibels"](clean, clean + slope.view(2, 1, 1, 1)).backward()
+    decibels(clean, clean + slope.view(2, 1, 1, 1)).backward()
     assert float(slope.grad[0] / slope.grad[1]) == pytest.approx(10, rel=0.05)
+
+
+@pytest.mark.parametrize(("level", "left"), [(5, 39.74), (15, 33.78), (25, 31.23), (50, 28.06)])
+def test_what_is_usual_is_the_same_distance_at_any_level(level: float, left: float):
+    """The decibels that `photo` leaves, as docs/photo.md has them."""
+    clean = torch.full((1, 1, 4, 4), 0.5)
+    distance = relative(clean + 10 ** (-left / 20), clean, clean + level / 255)
+    assert float(distance) == pytest.approx(0.01, rel=0.1)
+    assert float(relative(clean, clean, clean)) == pytest.approx(0.01)
+
+
+def test_of_crops_with_as_much_noise_the_hard_ones_count_for_more():
+    clean, slope = torch.full((2, 1, 4, 4), 0.5), torch.tensor([0.01, 0.04], requires_grad=True)
+    restored = clean + slope.view(2, 1, 1, 1)
+    (by_relative,) = torch.autograd.grad(relative(restored, clean, clean + 0.1), slope, retain_graph=True)
+    (by_decibels,) = torch.autograd.grad(decibels(restored, clean), slope)
+    assert by_relative[1] / by_relative[0] == pytest.approx(1, abs=0.1)
+    assert by_decibels[1] / by_decibels[0] == pytest.approx(1 / 4, abs=0.05)
 
 
 def test_a_sparse_code_costs_its_mean_size_at_the_price():

@@ -234,7 +234,7 @@ def test_the_state_of_another_network_is_refused(photographs: Path, tmp_path: Pa
         ("photo", {"batch": 3}, "batch was 2 and is 3"),
         ("photo", {"rate": 1e-5}, "rate was 0.001 and is 1e-05"),
         ("photo", {"size": 24}, "size was 16 and is 24"),
-        ("photo", {"aims": {"distance": "l1"}}, "distance='decibels'.* and is .*distance='l1'"),
+        ("photo", {"aims": {"distance": "l1"}}, "distance='relative'.* and is .*distance='l1'"),
         ("dropout", {}, 'recipe was "photo" and is "dropout"'),
     ],
 )
