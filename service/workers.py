@@ -80,8 +80,9 @@ def serve(settings: Settings, listener: socket, started: Callable[[], None] = la
     app = create_app(settings)
     server = Server(app, app.state.duty, possible(settings), started)
     for number in ENDS:
-        # The server takes these while it runs and raises them again when it has drained: then they mean a clean end.
-        signal.signal(number, lambda *_: None)
+        # The server takes these while it runs and raises them again when it has drained: then they mean a clean end,
+        # also when one more comes while the interpreter ends, which lets go of every handler that is its own.
+        signal.signal(number, signal.SIG_IGN)
     server.run([listener])
     return 0 if server.started else 1
 
@@ -181,8 +182,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Returns the exit code."""
-        self.workers = [self.started(number) for number in range(self.settings.processes)]
-        failed = False
+        failed = not self.all_started()
         while not self.told and not failed:
             wait([worker.process.sentinel for worker in self.workers if worker.process.is_alive()], LOOK)
             failed = not self.all_replaced()
@@ -192,7 +192,18 @@ class Supervisor:
         """That it is to end."""
         self.told = True
 
+    def all_started(self) -> bool:
+        """Starts as many as are set. Returns False where the system lets one not start."""
+        try:
+            for number in range(self.settings.processes):
+                self.workers.append(self.started(number))
+        except OSError as error:
+            log.error("a worker could not start: %s", error)
+            return False
+        return True
+
     def started(self, number: int) -> Worker:
+        """Raises OSError where the system has no process, memory or file to give."""
         return Worker(self.work, self.settings.shared(number), self.listener)
 
     def all_replaced(self) -> bool:
@@ -206,11 +217,20 @@ class Supervisor:
                 log.error("a worker could not start, with code %s", worker.end())
                 return False
             if not self.told and time.monotonic() > worker.began + PAUSE:
-                log.error("worker %s died, with code %s: another one starts", worker.process.pid, worker.end())
-                self.forget(worker.process.pid or 0)
-                number = self.workers.index(worker)
-                self.workers[number] = self.started(number)
+                self.replace(worker)
         return True
+
+    def replace(self, worker: Worker) -> None:
+        """Starts another in the place of one that is dead or hangs; or leaves it there, dead, for one more pause."""
+        number, code = self.workers.index(worker), worker.end()
+        try:
+            self.workers[number] = self.started(number)
+        except OSError as error:
+            log.error("worker %s died, with code %s, and no other can start: %s", worker.process.pid, code, error)
+            worker.began = time.monotonic()
+        else:
+            log.error("worker %s died, with code %s: another one starts", worker.process.pid, code)
+            self.forget(worker.process.pid or 0)
 
     def allow_for_sleep(self) -> None:
         """Blames no worker for seconds in which this process itself stood still, as in a container that is paused."""

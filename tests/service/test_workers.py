@@ -1,11 +1,13 @@
 """Supervisors with light workers; and the real thing, which is slow."""
 
 import asyncio
+import errno
 import os
 import resource
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from conftest import SAMPLES
 from serving import cpu_seconds
 
 from service import workers
@@ -138,6 +141,41 @@ def test_a_worker_that_can_not_be_replaced_at_first_is_tried_again(supervised, t
     assert pair.end() == 0
 
 
+def short_of_processes(monkeypatch: pytest.MonkeyPatch, after: int = 0) -> list[int]:
+    """The system gives so many more processes, and then none. Returns a list that grows with each that is asked for."""
+    asked: list[int] = []
+    start = workers.SPAWN.Process.start
+
+    def refused(process: Any) -> None:
+        asked.append(len(asked))
+        if len(asked) > after:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        start(process)
+
+    monkeypatch.setattr(workers.SPAWN.Process, "start", refused)
+    return asked
+
+
+def test_a_worker_for_which_there_is_no_process_is_tried_again(supervised, monkeypatch: pytest.MonkeyPatch):
+    pair = supervised(workers_at_work.work)
+    one, other = pair.both()
+    with monkeypatch.context() as short:
+        asked = short_of_processes(short)
+        os.kill(one, signal.SIGKILL)
+        until(lambda: len(asked) == 2)
+        assert pair.ask()[0] == other
+    assert other in pair.both()
+    assert pair.end() == 0
+
+
+def test_where_there_is_no_process_from_the_start_the_service_ends(supervised, monkeypatch: pytest.MonkeyPatch):
+    asked = short_of_processes(monkeypatch, after=1)
+    pair = supervised(workers_at_work.work)
+    assert pair.code() == 1
+    assert len(asked) == 2
+    assert not alive(pair.supervisor.workers[0].process.pid)
+
+
 def test_a_worker_that_hangs_is_replaced(supervised, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("STARTS", str(tmp_path / "starts"))
     monkeypatch.setattr(workers, "SILENCE", 1.0)
@@ -203,6 +241,36 @@ def test_who_does_not_hear_is_killed_and_that_is_told(supervised, monkeypatch: p
     pair = supervised(workers_at_work.stay)
     until(lambda: pair.supervisor.workers and all(worker.up for worker in pair.supervisor.workers))
     assert pair.end() == 1
+
+
+ENDING = """
+import os, signal, sys
+from functools import partial
+from types import SimpleNamespace
+from service import guards, workers
+from service.settings import Settings
+
+class Late:
+    def __del__(self, again=partial(os.kill, os.getpid(), signal.SIGTERM)):
+        again()
+
+async def app(scope, receive, send):
+    for name in ("startup", "shutdown"):
+        await receive()
+        await send({"type": f"lifespan.{name}.complete"})
+
+app.state = SimpleNamespace(duty=guards.Duty())
+sys.modules["service.app"] = SimpleNamespace(create_app=lambda settings: app)
+late = Late()
+settings = Settings(port=0)
+sys.exit(workers.serve(settings, workers.bound(settings), lambda: os.kill(os.getpid(), signal.SIGTERM)))
+"""
+"""A worker that is told to end as soon as it is up, and again when nothing is left of its interpreter."""
+
+
+def test_a_worker_is_told_to_end_once_more_at_its_very_end_and_ends_well():
+    done = subprocess.run([sys.executable, "-c", ENDING], cwd=SAMPLES.parent, timeout=PATIENCE)
+    assert done.returncode == 0
 
 
 def test_no_more_connections_than_files_can_be_open(monkeypatch: pytest.MonkeyPatch):
