@@ -258,7 +258,7 @@ pictures in grey, as those of black and white would keep the specks of the draw.
 
 RECIPES: dict[str, Recipe] = {
     "photo": PHOTO,
-    "photo-real": replace(PHOTO, corruption=CAMERAS),
+    "photo-real": replace(PHOTO, corruption=CAMERAS, objective=Restoration("decibels")),
     "denoise": DENOISE,
     "dropout": DROPOUT,
     "sparse": SPARSE,
