@@ -218,22 +218,12 @@ class Session:
         """Codes of pictures `first` to `first + count` of a seed, from the network's prior: `count k` float32."""
         return sampling.draw_codes(self.needs.latent or 0, seed, first, count, temperature, self.network.prior)
 
-    def colorize(self, grey: Pixels) -> tuple[Pixels, bool]:
-        """A whole picture `h w 1`, or `h w 3` whose lightness alone counts (uint8 or uint16) -> it in colour, `h w 3`
-        of the same type; and whether all of it is finite.
-
-        The network sees it brought to the size that it works at, and its answer is brought to the picture's; lightness
-        comes from the picture itself.
-        """
-        peak = float(np.iinfo(grey.dtype).max)
-        size = letterbox.of_area(grey.shape[0], grey.shape[1], self.needs.whole, self.needs.multiple)
-        seen = letterbox.resampled(grey, size)
-        seen = seen if grey.shape[2] == 1 else (seen @ np.array(colour.LUMA, np.float32))[..., None]
+    def tint(self, grey: np.ndarray, peak: int) -> tuple[np.ndarray, bool]:
+        """The lightness of a whole picture as `sketched`, `h w 1` in 0..peak -> its chroma `h/2 w/2 2`; and whether all
+        of it is finite."""
         answer = np.dtype(TASKS["colorize"].answer)
-        tint, magnitude = self.program("colorize")(seen[None], np.array(peak, np.float32), answer=answer)
-        if not np.isfinite(magnitude).all():
-            return np.repeat(grey[..., :1], 3, 2), False
-        return colour.painted(grey, tint[0]), True
+        tint, magnitude = self.program("colorize")(grey[None], np.array(peak, np.float32), answer=answer)
+        return tint[0].copy(), bool(np.isfinite(magnitude).all())  # as above
 
 
 @contextmanager
@@ -410,9 +400,17 @@ def fitted(needs: Needs, pixels: Pixels) -> tuple[Pixels, Placement]:
     return letterbox.fitted(pixels, needs.size or (pixels.shape[0], pixels.shape[1]))
 
 
+def sketched(needs: Needs, pixels: Pixels) -> np.ndarray:
+    """The lightness of a whole picture `h w 1` or `h w 3`, brought to the size that a colorizer works at: `H W 1`
+    float32, in the picture's own levels."""
+    size = letterbox.of_area(pixels.shape[0], pixels.shape[1], needs.whole, needs.multiple)
+    return colour.lightness_of(letterbox.resampled(pixels, size))
+
+
 def colorized(session: Session, pixels: Pixels) -> Pixels:
-    """As `Session.colorize`. Raises NotFinite."""
-    picture, finite = session.colorize(pixels)
+    """A whole picture `h w 1`, or `h w 3` whose lightness alone counts (uint8 or uint16) -> it in colour, `h w 3` of
+    the same type: the network's chroma with the picture's own lightness. Raises NotFinite."""
+    tint, finite = session.tint(sketched(session.needs, pixels), np.iinfo(pixels.dtype).max)
     if not finite:
         raise NotFinite
-    return picture
+    return colour.painted(pixels, tint)

@@ -9,6 +9,7 @@ from models import checkpoints
 from models.images import PictureError
 from service import errors, parameters
 from service.pipeline import Parts
+from service.processes import NoDecoder
 
 HEAVY = 100_000
 """Bytes from which a contact sheet is one of photographs, and not of small pictures whose every pixel counts."""
@@ -36,13 +37,13 @@ async def sheet(request: Request, name: str) -> Response:
         return lies
     try:
         small = await lighter(request.app.state.parts, bytes(lies.body))
-    except PictureError:
+    except (PictureError, NoDecoder):
         return lies
     return Response(small, media_type="image/webp", headers={"Vary": "Accept"})
 
 
 async def lighter(parts: Parts, sheet: bytes) -> bytes:
-    """A contact sheet as WebP, made once. Raises PictureError."""
+    """A contact sheet as WebP, made once. Raises PictureError, NoDecoder."""
     name = hashlib.sha256(sheet).digest()
     if name not in parts.sheets:
         picture = await parts.decoders.read(sheet)

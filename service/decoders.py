@@ -18,9 +18,9 @@ import numpy as np
 
 from models import images
 from models.images import FORMATS, WRITTEN, Limits, Picture, format_of
-from models.images.picture import USUAL
+from models.images.picture import CHANNELS, USUAL
 from service.decoder import Channel, Head, picture_after, picture_blobs, picture_head
-from service.processes import DecodeFailed, Hand, Job, Jobs, told
+from service.processes import Hand, Job, Jobs, NoDecoder, told
 from service.rates import READ, Coding
 
 _GRACE = 0.25
@@ -89,7 +89,8 @@ class Decoders:
             raise
 
     async def close(self) -> None:
-        """Ends every process at once; what was asked and is not done fails with DecodeFailed."""
+        """Ends every process at once; what was asked and is not done fails with NoDecoder, or with DecodeFailed where a
+        process was at it."""
         self._open = False
         for hand in self._hands:
             hand.stop()
@@ -144,7 +145,7 @@ class Decoders:
         return self.coding.predicted(format, size) / self._at_once
 
     async def read(self, data: bytes) -> Picture:
-        """`images.read` in another process. Raises any PictureError, DecodeFailed among them."""
+        """`images.read` in another process. Raises any PictureError, DecodeFailed among them, and NoDecoder."""
 
         def ask(channel: Channel, until: float) -> Picture:
             limits = {"max_pixels": self._limits.max_pixels, "max_side": self._limits.max_side}
@@ -173,7 +174,7 @@ class Decoders:
         frames: int = 1,
     ) -> bytes:
         """`images.write` in another process, or here where it is done sooner than handed over. Raises what that raises,
-        and DecodeFailed."""
+        DecodeFailed and NoDecoder."""
         if picture.pixels.nbytes <= SMALL and format == "png" and not (metadata or picture.profile):
             await asyncio.sleep(0)  # so that of many pictures, as a zip has, others get their turn between
             return images.write(picture, format, quality=quality, effort=effort, frames=frames)
@@ -202,7 +203,7 @@ class Decoders:
             return await self._ask(job, size)
         async with self._room:
             if not self._open:  # closed meanwhile
-                raise DecodeFailed
+                raise NoDecoder
             return await self._ask(job, size)
 
     async def _ask(self, job: Job, size: int) -> Any:
@@ -223,10 +224,13 @@ def _grained(side: int = 256) -> Picture:
 
 
 def _check(head: Head, limits: Limits) -> None:
-    """That an announced picture can be what it should be: a process that was taken over may announce anything."""
-    height, width, _ = head["shape"]
+    """That an announced picture can be what it should be, before there is room made for it: a process that was taken
+    over may announce anything."""
+    height, width, channels = head["shape"]
     sides = 0 < min(height, width) <= max(height, width) <= limits.max_side
     if not sides or height * width > limits.max_pixels or not 0 <= head["profile"] <= _SLACK:
         raise ValueError("no picture within the limits is like that")
+    if channels not in CHANNELS:
+        raise ValueError("no picture has so many channels")
     if head["format"] not in FORMATS:
         raise ValueError("no picture is of such a format")

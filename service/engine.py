@@ -299,22 +299,17 @@ def encode_batch(loaded: Loaded, payloads: list[np.ndarray]) -> list[np.ndarray 
     return pieces(*loaded.session.encode(np.stack(payloads)))
 
 
-def colorize_batch(loaded: Loaded, payloads: list[np.ndarray]) -> list[np.ndarray | NotFinite]:
-    """Whole pictures `h w 1` or `h w 3` -> the same in colour, `h w 3`."""
-    answers = [loaded.session.colorize(picture) for picture in payloads]
-    return [answer if finite else NotFinite() for answer, finite in answers]
+def colorize_batch(loaded: Loaded, payloads: list[tuple[np.ndarray, int]]) -> list[np.ndarray | NotFinite]:
+    """(lightness `h w 1` of a whole picture as `inference.sketched`, its peak) each -> chroma."""
+    answers = [loaded.session.tint(grey, peak) for grey, peak in payloads]
+    return [tint if finite else NotFinite() for tint, finite in answers]
 
 
-def grey_picture(title: str, loaded: Loaded) -> tuple[Kind, int, np.ndarray]:
-    """A picture of the size that the model works at."""
-    picture = np.full((loaded.needs.whole, loaded.needs.whole, 1), 128, np.uint8)
-    return Kind(title, "colorize"), painting_cost(loaded, *picture.shape[:2]), picture
-
-
-def painting_cost(loaded: Loaded, height: int, width: int) -> int:
-    """Pixels to compute for colorizing a picture: those that the network sees, and a share for each of the picture's
-    own, which are brought to its size and back."""
-    return loaded.needs.whole**2 + height * width // 16
+def grey_sketch(title: str, loaded: Loaded) -> tuple[Kind, int, tuple[np.ndarray, int]]:
+    """A square as the model sees it."""
+    side = loaded.needs.whole
+    sketch = inference.sketched(loaded.needs, np.full((side, side, 1), 128, np.uint8))
+    return Kind(title, "colorize"), side**2, (sketch, 255)
 
 
 def by_pixels(engine: Engine, kind: Kind) -> int:
@@ -347,7 +342,7 @@ EXAMPLES: dict[str, Callable[[str, Loaded], tuple[Kind, int, Any]]] = {
     "decode": middle_code,
     "reconstruct": partial(grey_whole, task="reconstruct"),
     "encode": partial(grey_whole, task="encode"),
-    "colorize": grey_picture,
+    "colorize": grey_sketch,
 }
 
 

@@ -32,7 +32,7 @@ MEDIA_TYPE = "application/problem+json"
 WORD = re.compile(r"[a-z_-]{1,32}")
 """What of a parameter's name is safe to be told again."""
 RESTART = 10
-"""Seconds that it takes, about, until what stops has been replaced by one that is ready."""
+"""Seconds that it takes, about, until what stops, or is lost, has been replaced by one that is ready."""
 
 
 class Problem(Exception):
@@ -147,6 +147,11 @@ def deadline() -> Problem:
 def out_of_memory(seconds: int) -> Problem:
     detail = f"the device has no memory for this now; try again in {seconds} s"
     return Problem(503, "out-of-memory", detail, {"Retry-After": str(seconds)})
+
+
+def no_decoder() -> Problem:
+    detail = f"pictures can't be read or written now; try again in {RESTART} s"
+    return Problem(503, "no-decoder", detail, {"Retry-After": str(RESTART)})
 
 
 def shutting_down() -> Problem:

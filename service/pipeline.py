@@ -17,8 +17,9 @@ from models.images import FORMATS, Picture
 from service import errors, metrics, telemetry
 from service.batcher import Batcher, Done, Job, Late, Overloaded
 from service.decoders import Decoders
-from service.engine import Engine, Kind, Loaded, OutOfMemory, painting_cost
-from service.processes import DecodeFailed
+from service.engine import Engine, Kind, Loaded, OutOfMemory
+from service.painter import Painter
+from service.processes import DecodeFailed, NoDecoder
 from service.repository import Repository
 
 Progress = Callable[[int, int], None]
@@ -32,6 +33,7 @@ class Parts:
     engine: Engine
     batcher: Batcher
     decoders: Decoders
+    painter: Painter = field(default_factory=Painter)
     sheets: dict[bytes, bytes] = field(default_factory=dict)
     """Contact sheets made lighter, by the hashes of what they are of."""
 
@@ -51,8 +53,9 @@ class Parts:
 
     @asynccontextmanager
     async def admitted(self, kind: Kind, cost: int, size: int = 0, aside: float = 0.0) -> AsyncIterator[Job]:
-        """Room for one request's work, or the 503 that says when there will be; and the end of it where it is late.
-        `aside`: seconds that its pictures will take to be decoded and encoded."""
+        """Room for one request's work, or the 503 that says when there will be; and the end of it where it is late, or
+        where there is nobody to do it. `aside`: seconds that its pictures will take to be decoded, painted and
+        encoded."""
         try:
             async with self.batcher.admit(kind, cost, size, aside) as job:
                 yield job
@@ -60,6 +63,8 @@ class Parts:
             raise errors.overloaded(error.retry_after) from error
         except Late as error:
             raise errors.deadline() from error
+        except NoDecoder as error:
+            raise errors.no_decoder() from error
         except OutOfMemory as error:
             raise errors.out_of_memory(max(1, math.ceil(self.batcher.backlog))) from error
 
@@ -184,12 +189,15 @@ async def read(parts: Parts, body: bytes) -> Picture:
     return picture
 
 
-def expect(parts: Parts, job: Job, cost: int, picture: Picture, answer: int, formats: Sequence[str]) -> None:
+def expect(
+    parts: Parts, job: Job, cost: int, picture: Picture, answer: int, formats: Sequence[str], aside: float = 0.0
+) -> None:
     """Says what a job will take, now that its picture is known: of the device, of memory, and to have its answer, of so
-    many bytes of samples, encoded. Raises Overloaded, PictureTooLarge where the answer's format can't hold it."""
+    many bytes of samples, encoded, beside what else takes seconds `aside`. Raises Overloaded, PictureTooLarge where the
+    answer's format can't hold it."""
     written = images.format_for(picture, formats)
     images.check_fits(picture, written)  # before it is computed, not after
-    job.expect(cost, held(picture, answer), parts.decoders.writing(written, answer))
+    job.expect(cost, held(picture, answer), aside + parts.decoders.writing(written, answer))
 
 
 def area(window: restore.Window) -> int:
@@ -244,17 +252,20 @@ async def colorize(parts: Parts, loaded: Loaded, body: bytes, formats: list[str]
     `formats` and `options` as in `denoise`. Raises PictureError, Problem.
     """
     timing, began = Timing(), time.monotonic()
-    kind, side = Kind(loaded.description.title, "colorize"), parts.side(body)
-    async with parts.admitted(kind, painting_cost(loaded, side, side), 0, parts.decoders.expected(body)) as job:
+    kind, cost = Kind(loaded.description.title, "colorize"), loaded.needs.whole**2
+    aside = parts.decoders.expected(body) + parts.painter.predicted(parts.decoders.samples(body))
+    async with parts.admitted(kind, cost, 0, aside) as job:
         picture = await read(parts, body)
-        cost = painting_cost(loaded, picture.height, picture.width)
-        expect(parts, job, cost, picture, picture.pixels[..., :1].nbytes * loaded.needs.channels, formats)
+        answer = picture.pixels[..., :1].nbytes * loaded.needs.channels
+        expect(parts, job, cost, picture, answer, formats, parts.painter.predicted(answer))
+        sketch = await asyncio.to_thread(inference.sketched, loaded.needs, picture.pixels)
         timing.add("decode", time.monotonic() - began)
-        done = await job.ask(kind, cost, picture.pixels)
+        done = await job.ask(kind, cost, (sketch, np.iinfo(picture.pixels.dtype).max))
         timing.ran(done)
         began = time.monotonic()
+        pixels = await parts.painter.painted(picture.pixels, done.result)
         written = images.format_for(picture, formats)
-        data = await encoded(parts, picture.repainted(Picture(done.result, picture.alpha)), written, **options)
+        data = await encoded(parts, picture.repainted(Picture(pixels, picture.alpha)), written, **options)
     timing.add("encode", time.monotonic() - began)
     return Answer(data, FORMATS[written].media_type, timing.told(loaded))
 

@@ -1,8 +1,11 @@
 """A process that decodes and encodes, the thread that waits for it, and what passes from the loop to the two and back.
 
-A process that hangs, crashes or talks nonsense is given up and started anew; whoever was waiting for it is told.
+A process that hangs, crashes or talks nonsense is given up and started anew; whoever was waiting for it is told. One
+that is gone before it has taken all that it was sent is replaced by one that is asked instead, once: that was nothing
+that a picture did.
 """
 
+import logging
 import os
 import queue
 import subprocess
@@ -11,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from socket import socketpair
 from typing import Any
 
@@ -25,6 +27,8 @@ from models.images import (
     UnsupportedFormat,
 )
 from service.decoder import Channel, Head
+
+log = logging.getLogger("denoir")
 
 _START = 60.0
 """Seconds for a process to come up, on a machine that is busy."""
@@ -50,10 +54,14 @@ _TOLD = {
 
 
 class DecodeFailed(PictureError):
-    """The decoder was given up: it hung, crashed, ran out of memory, or the pool was closed."""
+    """The decoder was given up: it hung, crashed, or ran out of memory."""
 
     def __str__(self) -> str:
         return "The picture could not be decoded or encoded within the time and memory that one picture may take."
+
+
+class NoDecoder(Exception):
+    """There is no process to ask: none can be started, or none lives until it is asked, or the pool was closed."""
 
 
 Ask = Callable[[Channel, float], Any]
@@ -85,15 +93,18 @@ class Job:
         self._killed = False
 
     def carry_out(self, process: "Process") -> bool:
-        """Whether the process may be used again."""
+        """Whether the process may be used again. Raises ConnectionError where it was gone before it had taken all that
+        it was sent (which the system tells apart from one that ends when it has), and then another may be asked."""
         with self._lock:
             ask, self._process = self._ask, process
         try:
-            if ask is not None and self.future.set_running_or_notify_cancel():
+            if ask is not None and self._is_wanted():
                 self.future.set_result(self._timed(ask, process.channel))
         except Told as error:
             self.future.set_exception(error.error)
-        except Exception:  # late, gone, or talking nonsense
+        except Exception as error:  # late, gone, or talking nonsense
+            if isinstance(error, ConnectionError) and not self._killed:
+                raise
             self.future.set_exception(DecodeFailed())
             return False
         finally:
@@ -108,9 +119,14 @@ class Job:
         finally:
             self._took = time.monotonic() - began
 
+    def _is_wanted(self) -> bool:
+        """Whether anybody waits for it; from now on it can't be taken back."""
+        return self.future.running() or self.future.set_running_or_notify_cancel()
+
     def fail(self) -> None:
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_exception(DecodeFailed())
+        """There is no process for it."""
+        if self._is_wanted():
+            self.future.set_exception(NoDecoder())
 
     def forget(self) -> None:
         """Lets go of what was sent, if no process has taken it yet."""
@@ -127,8 +143,9 @@ class Job:
         return self._took
 
     def kill(self) -> None:
-        """Ends the process that is busy with this, if one is."""
+        """Ends the process that is busy with this, if one is, and has none begin."""
         with self._lock:
+            self._ask = None
             if self._process:
                 self._killed = True
                 self._process.kill()
@@ -173,15 +190,25 @@ class Hand(threading.Thread):
         *_, job = self._jobs.get()
         if job is None:
             return False
+        if not (self._has_taken(job) or self._has_taken(job)):
+            job.fail()
+        return True
+
+    def _has_taken(self, job: Job) -> bool:
+        """Whether the process took the job, done or not; one that was lost over it, or before, has been replaced."""
         if self.process is None:
             self._begin_anew()
         if self.process is None:
-            job.fail()
-        elif not job.carry_out(self.process):
+            return False
+        try:
+            taken, usable = True, job.carry_out(self.process)
+        except ConnectionError:
+            taken, usable = False, False
+        if not usable:
             self._end()
             self.replaced += 1
             self._begin_anew()
-        return True
+        return taken
 
     def _begin(self) -> None:
         with self._lock:
@@ -195,8 +222,10 @@ class Hand(threading.Thread):
             raise
 
     def _begin_anew(self) -> None:
-        with suppress(OSError, EOFError, ValueError):  # the next job tries again
+        try:
             self._begin()
+        except (OSError, EOFError, ValueError) as error:  # the next job tries again
+            log.error("no decoder can be started: %r", error)
 
     def _end(self) -> None:
         with self._lock:

@@ -8,6 +8,9 @@ Pixels = np.ndarray
 """Samples as they were coded: `h w c`, uint8 or uint16."""
 
 
+CHANNELS = (1, 3)
+"""What a picture may have beside its alpha: grey, or RGB."""
+
 _BAND = 1 << 20
 """Pixels that are computed with at a time."""
 
@@ -59,7 +62,7 @@ class Picture:
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, self.pixels.dtype
-        if len(shape) != 3 or shape[2] not in (1, 3) or 0 in shape or dtype not in (np.uint8, np.uint16):
+        if len(shape) != 3 or shape[2] not in CHANNELS or 0 in shape or dtype not in (np.uint8, np.uint16):
             raise ValueError("pixels must be h w c with c of 1 or 3, uint8 or uint16")
         if self.alpha is not None and (self.alpha.shape, self.alpha.dtype) != (shape[:2], dtype):
             raise ValueError("alpha must be h w with the size and dtype of the pixels")

@@ -1,5 +1,7 @@
 """Pictures of every size and kind through `POST /denoise`, on a small untrained model."""
 
+import os
+import signal
 from itertools import product
 from pathlib import Path
 
@@ -192,3 +194,9 @@ def test_where_no_model_is_named_the_noise_that_is_found_chooses(tmp_path: Path)
         for data, there in ((calm, ["photo-real@1"]), (loud, ["photo-real@1", "photo@1"])):
             assert client.post("/denoise", content=data).headers["Denoir-Model"] == there[-1]
             assert list(engine.loaded) == there, "one that the noise does not ask for is not loaded"
+
+
+def test_a_decoder_that_was_lost_while_idle_costs_nobody_an_answer(client: TestClient):
+    for pid in client.app.state.parts.decoders.pids:  # type: ignore[attr-defined]
+        os.kill(pid, signal.SIGKILL)
+    assert denoise(client, images.write(picture(9, 9, 3, False, np.uint8), "png")).status_code == 200

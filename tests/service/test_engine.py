@@ -89,7 +89,7 @@ def test_warming_up_asks_everything(engine: Engine, monkeypatch: pytest.MonkeyPa
     assert asked == {("tiny-photo@1", "restore"), ("tiny-denoise@1", "restore")} | rebuilt
 
 
-def test_a_colorizer_is_warmed_up_and_takes_whole_pictures_one_by_one(tmp_path: Path):
+def test_a_colorizer_is_warmed_up_and_takes_whole_pictures_one_by_one_small_as_it_sees_them(tmp_path: Path):
     config = ColorizerConfig(side=24, widths=(4, 8), bins=5)
     for name, bias in (("paints", 0.0), ("broken", 3e38)):
         described = Description(name, "1", "colorize", "colorizer", ("colorize",), asdict(config))
@@ -99,8 +99,9 @@ def test_a_colorizer_is_warmed_up_and_takes_whole_pictures_one_by_one(tmp_path: 
     engine.warm_up()
     kind = Kind("paints@1", "colorize")
     assert engine.capacity(kind) == 1
-    assert engine.run(kind, [np.full((50, 31, 1), 9, np.uint8)])[0].shape == (50, 31, 3)
-    told = engine.run(Kind("broken@1", "colorize"), [np.full((50, 31, 1), 9, np.uint8)])[0]
+    grey = np.full((40, 24, 1), 9, np.float32)
+    assert engine.run(kind, [(grey, 255)])[0].shape == (20, 12, 2)
+    told = engine.run(Kind("broken@1", "colorize"), [(grey, 255)])[0]
     assert isinstance(told, NotFinite)
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models import colour
 from models.images import EmptyPicture, Picture
 from models.restore import Tiling
 from models.types import Needs
@@ -14,6 +16,7 @@ from service.answers import until_gone
 from service.batcher import BATCHES_AHEAD, Batcher, Promises
 from service.engine import Kind, OutOfMemory, grey_tile
 from service.pipeline import Parts, Timing
+from service.processes import NoDecoder
 from service.repository import measure
 
 TILE = 32
@@ -246,6 +249,55 @@ def test_where_there_is_no_memory_the_client_is_told_when_to_come_again():
         assert int(full.value.headers["Retry-After"]) >= 1
 
     journey(test)
+
+
+def test_where_there_is_no_process_to_read_or_write_a_picture_it_is_not_the_pictures_fault():
+    async def nobody(*_: object) -> Any:
+        raise NoDecoder
+
+    async def test(parts: Parts) -> None:
+        for does in ("write", "read"):
+            setattr(parts.decoders, does, nobody)
+            with pytest.raises(errors.Problem) as lacking:
+                await pipeline.denoise(parts, loaded(), b"", 5.0, [])
+            assert (lacking.value.status, lacking.value.slug) == (503, "no-decoder")
+            assert int(lacking.value.headers["Retry-After"]) >= 1
+        assert not parts.batcher.jobs
+
+    journey(test)
+
+
+def test_a_thumbnail_is_cleaned_while_a_scan_is_painted(monkeypatch: pytest.MonkeyPatch):
+    paints: Any = loaded()
+    paints.needs = Needs(channels=3, whole=TILE)
+    asked: list[np.ndarray] = []
+    under_way, cleaned = threading.Event(), threading.Event()
+
+    def slow(rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        under_way.set()
+        cleaned.wait(20)
+        return rows + offsets
+
+    monkeypatch.setattr(colour, "joined", slow)
+
+    def run(kind: Kind, payloads: list[Any]) -> list[Any]:
+        asked.extend(given for given, _ in payloads)
+        return asked[-1:] if kind.task == "restore" else [np.zeros((TILE // 2, TILE // 2, 2), np.float32)]
+
+    async def test(parts: Parts) -> None:
+        parts.batcher.run = run
+        scan = asyncio.create_task(pipeline.colorize(parts, paints, b"", []))
+        await asyncio.to_thread(under_way.wait, 20)
+        (job,) = parts.batcher.jobs
+        assert job.aside == parts.painter.predicted(LARGE.pixels.nbytes) > 0
+        parts.decoders.picture = Picture(np.zeros((TILE, TILE, 3), np.uint8))  # type: ignore[attr-defined]
+        await pipeline.denoise(parts, loaded(), b"", 5.0, [])
+        assert not scan.done()
+        cleaned.set()
+        assert len((await scan).body) == LARGE.pixels.nbytes
+
+    journey(test, LARGE)
+    assert [one.shape for one in asked] == [(TILE, TILE, 1), (TILE, TILE, 3)], "the device sees but a sketch of a scan"
 
 
 def test_every_rate_is_known_after_a_full_batch_of_each():

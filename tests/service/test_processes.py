@@ -16,9 +16,9 @@ import pytest
 
 from models import images
 from models.images import Picture, PictureError, UnsupportedFormat
-from service import processes
-from service.processes import DecodeFailed
-from tests.service.decoding import SMALL, alive, pool, run, told_of, until
+from service import decoders, processes
+from service.processes import DecodeFailed, NoDecoder
+from tests.service.decoding import SMALL, alive, noise, pool, run, told_of, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,33 +65,108 @@ def test_a_process_that_hangs_is_replaced() -> None:
     run(test)
 
 
-def test_a_process_that_crashes_is_replaced_and_the_others_go_on() -> None:
+CRASHING = processes._BOOT.replace(
+    "decoder.main",
+    """read = decoder.images.read
+def reading(data, limits):
+    if data == b"crash":
+        decoder.os.kill(decoder.os.getpid(), decoder.signal.SIGSEGV)
+    return read(data, limits)
+decoder.images.read = reading
+decoder.main""",
+)
+"""A decoder with a fault that one picture makes use of."""
+
+
+def test_a_process_that_crashes_is_replaced_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_BOOT", CRASHING)
+
     async def test() -> None:
-        async with pool(2, deadline=1e6) as decoders:
-            victim, other = decoders.pids
-            os.kill(victim, signal.SIGSTOP)
-            tasks = [asyncio.create_task(decoders.read(SMALL)) for _ in range(6)]
-            await until(lambda: sum(task.done() for task in tasks) == 5)
-            os.kill(victim, signal.SIGSEGV)
-            os.kill(victim, signal.SIGCONT)
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-            assert sorted(type(result) is DecodeFailed for result in results) == [False] * 5 + [True]
-            assert (await decoders.read(SMALL)).width == 5
+        async with pool(2) as decoders:
+            pids = set(decoders.pids)
+            asked = [SMALL, SMALL, b"crash", SMALL, SMALL]
+            results = await asyncio.gather(*map(decoders.read, asked), return_exceptions=True)
+            assert [type(result) is DecodeFailed for result in results] == [False, False, True, False, False]
             await until(lambda: len(decoders.pids) == 2)
-            assert other in decoders.pids
+            assert len(pids & set(decoders.pids)) == 1
+            assert decoders.replaced == 1, "nobody else was asked for that picture"
 
     run(test)
 
 
-def test_a_process_that_is_lost_while_idle_costs_the_next_caller() -> None:
+def test_a_process_that_is_lost_while_idle_costs_nobody() -> None:
+    async def test() -> None:
+        async with pool() as decoders:
+            (pid,) = decoders.pids
+            os.kill(pid, signal.SIGKILL)
+            assert (await decoders.read(SMALL)).width == 5
+            assert pid not in decoders.pids
+            os.kill(decoders.pids[0], signal.SIGKILL)
+            assert await decoders.write(Picture(noise(300, 300, 3)), "png")
+            assert decoders.replaced == 2
+
+    run(test)
+
+
+def test_a_process_that_is_lost_before_it_took_all_of_a_picture_costs_nobody() -> None:
+    async def test() -> None:
+        async with pool() as decoders:
+            for picture in (Picture(noise(3, 5, 3)), Picture(noise(999, 999, 3))):
+                data = images.write(picture, "bmp")  # it fits into what the system holds for it, or doesn't
+                os.kill(decoders.pids[0], signal.SIGSTOP)
+                task = asyncio.create_task(decoders.read(data))
+                await asyncio.sleep(0.1)
+                os.kill(decoders.pids[0], signal.SIGKILL)
+                assert (await task).width == picture.width
+
+    run(test)
+
+
+def test_where_none_lives_until_it_is_asked_that_is_told_and_no_more_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = processes.Hand._begin
+
+    def stillborn(hand: processes.Hand) -> None:
+        begin(hand)
+        if hand.ready.done() and hand.process:
+            hand.process.kill()
+
+    monkeypatch.setattr(processes.Hand, "_begin", stillborn)
+
     async def test() -> None:
         async with pool() as decoders:
             os.kill(decoders.pids[0], signal.SIGKILL)
-            with pytest.raises(DecodeFailed):
+            with pytest.raises(NoDecoder):
                 await decoders.read(SMALL)
+            assert decoders.replaced == 2
+
+    run(test)
+
+
+def test_where_none_can_be_started_that_is_told_until_one_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with pool() as decoders:
+            with monkeypatch.context() as short:
+                short.setattr(sys, "executable", "/nowhere/python")
+                os.kill(decoders.pids[0], signal.SIGKILL)
+                for _ in range(2):
+                    with pytest.raises(NoDecoder):
+                        await decoders.read(SMALL)
             assert (await decoders.read(SMALL)).width == 5
 
     run(test)
+
+
+def test_a_lost_process_is_not_replaced_for_who_has_gone() -> None:
+    process = SimpleNamespace(channel=None, kill=lambda: None)
+
+    def lost(*_: object) -> None:
+        raise BrokenPipeError
+
+    job = processes.Job(lost, 1.0)
+    with pytest.raises(ConnectionError):
+        job.carry_out(process)  # type: ignore[arg-type]
+    job.kill()
+    assert job.carry_out(process), "nothing is asked of it"  # type: ignore[arg-type]
 
 
 def test_memory_is_bounded() -> None:
@@ -148,7 +223,7 @@ def test_nothing_is_left_behind() -> None:
             os.kill(decoders.pids[-1], signal.SIGSTOP)
             hanging = [asyncio.create_task(decoders.read(SMALL)) for _ in range(3)]
             await asyncio.sleep(0.05)
-        assert any(isinstance(error, DecodeFailed) for error in await asyncio.gather(*hanging, return_exceptions=True))
+        assert any(isinstance(error, NoDecoder) for error in await asyncio.gather(*hanging, return_exceptions=True))
         assert not any(map(alive, pids))
         assert set(os.listdir("/dev/shm")) == shared
         assert len(os.listdir("/proc/self/fd")) == open_files
@@ -215,6 +290,11 @@ SIZED = '{"shape": [%s], "depth": 8, "alpha": false, "profile": %d, "format": "%
     ],
 )
 def test_a_process_that_was_taken_over_is_not_believed(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    assert type(what_is_told_of(answer, monkeypatch)) is DecodeFailed
+
+
+def what_is_told_of(answer: str, monkeypatch: pytest.MonkeyPatch) -> PictureError:
+    """The error where a process answers so."""
     boot = f"""
 import socket, struct, sys
 end = socket.socket(fileno=int(sys.argv[1]))
@@ -226,13 +306,26 @@ end.recv(1 << 20)
 """
     monkeypatch.setattr(processes, "_BOOT", boot)
 
+    caught: list[PictureError] = []
+
     async def test() -> None:
         async with pool() as decoders:
-            with pytest.raises(PictureError) as caught:
+            with pytest.raises(PictureError) as raised:
                 await decoders.read(SMALL)
-            assert type(caught.value) is DecodeFailed
+            caught.append(raised.value)
 
     run(test)
+    return caught[0]
+
+
+@pytest.mark.parametrize("shape", ["1000, 1000, 2000", "4, 4, 4", "4, 4, 0", "4, 4, -1", "90000, 90000, 3"])
+def test_what_is_announced_and_can_not_be_is_refused_before_there_is_room_for_it(
+    monkeypatch: pytest.MonkeyPatch, shape: str
+) -> None:
+    room: list[object] = []
+    monkeypatch.setattr(decoders, "picture_after", lambda *told: room.append(told))
+    assert type(what_is_told_of(SIZED % (shape, 0, "png"), monkeypatch)) is DecodeFailed
+    assert room == []
 
 
 def test_a_process_that_was_killed_when_its_answer_was_there_is_not_asked_again() -> None:

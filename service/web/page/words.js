@@ -54,6 +54,7 @@ const PASSING = {
   overloaded: "The service is busy.",
   "too-many-connections": "The service is busy.",
   "out-of-memory": "The service has no memory left for this one now.",
+  "no-decoder": "The service can't read pictures now.",
 };
 
 const sentence = (words) => `${words.charAt(0).toUpperCase()}${words.slice(1)}${/[.!?]$/.test(words) ? "" : "."}`;
