@@ -87,7 +87,7 @@ def test_a_process_that_crashes_is_replaced_and_the_others_go_on(monkeypatch: py
             asked = [SMALL, SMALL, b"crash", SMALL, SMALL]
             results = await asyncio.gather(*map(decoders.read, asked), return_exceptions=True)
             assert [type(result) is DecodeFailed for result in results] == [False, False, True, False, False]
-            await until(lambda: len(decoders.pids) == 2)
+            await until(lambda: decoders.replaced and len(decoders.pids) == 2)
             assert len(pids & set(decoders.pids)) == 1
             assert decoders.replaced == 1, "nobody else was asked for that picture"
 
