@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models import data, training
+from models import checkpoints, data, training
 from models.training import Plan
 from models.training.state import LOCK, held
 
@@ -38,8 +38,12 @@ def test_a_second_training_is_refused_before_it_reads_anything(
 def test_a_state_is_another_trainings_when_one_has_ended(photographs: Path, tmp_path: Path):
     for name in ("first", "second"):
         training.train(plan(photographs, tmp_path / "state"), tmp_path / name)
+        assert checkpoints.describe(tmp_path / name).title == "mine@1"
+        with held(tmp_path / "state"), pytest.raises(ValueError, match="another training"):
+            training.train(plan(photographs, tmp_path / "state"), tmp_path / "third")
     with held(tmp_path / "other"):
         training.train(plan(photographs, tmp_path / "state"), tmp_path / "third")
+    assert checkpoints.describe(tmp_path / "third").title == "mine@1"
 
 
 def test_of_a_training_that_was_killed_nothing_has_to_be_cleaned_up(tmp_path: Path):
