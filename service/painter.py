@@ -9,7 +9,7 @@ import numpy as np
 
 from models import colour
 from models.images.picture import Pixels
-from service.rates import EACH, GUESS, Rate
+from service.rates import EACH, GUESS, guessed
 
 BANDS = 16
 """Bands that are painted of a picture until it is another's turn."""
@@ -21,7 +21,7 @@ class Painter:
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
-        self.rate = Rate(GUESS / 1000, 0.001)  # a guess weighs little against what is measured
+        self.rate = guessed(GUESS)
 
     def predicted(self, size: float) -> float:
         """Seconds that a picture takes whose answer has so many bytes of samples."""

@@ -28,6 +28,11 @@ class Rate:
         return cost * self.seconds / self.cost
 
 
+def guessed(cost: float) -> Rate:
+    """The rate of so much a second until any is measured, against which it weighs little."""
+    return Rate(cost / 1000, 0.001)
+
+
 class Coding:
     """What decoding and encoding take: seconds of one process, by bytes of samples.
 
@@ -37,8 +42,8 @@ class Coding:
 
     def __init__(self, largest: int):
         self.largest = largest
-        self.grown = defaultdict(lambda: Rate(0.008, 0.001))  # a guess weighs little against what is measured
-        self.rates = defaultdict(lambda: Rate(GUESS / 1000, 0.001))
+        self.grown = defaultdict(lambda: guessed(8.0))
+        self.rates = defaultdict(lambda: guessed(GUESS))
 
     def samples(self, form: str | None, size: int) -> float:
         """Bytes of samples in a file of that format and so many bytes that nobody has looked into."""

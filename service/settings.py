@@ -3,9 +3,9 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.restore import TILE
@@ -13,8 +13,28 @@ from models.restore import TILE
 MIB = 2**20
 MOST_SAMPLES = 1024
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
-ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+")
-HOST = re.compile(r"[a-z0-9.\-_]+|\[[0-9a-f.:]+\]")
+DEVICES = "auto, cpu, cuda or cuda:N"
+
+
+class Spelling(NamedTuple):
+    """What each of a list must be, and that in words."""
+
+    pattern: re.Pattern[str]
+    words: str
+
+
+SPELLED = {
+    "devices": Spelling(DEVICE, DEVICES),
+    "origins": Spelling(
+        re.compile(r"https?://[a-z0-9.\-\[\]:]+"),
+        "a scheme, a host and, where it isn't the usual one, a port: https://example.org",
+    ),
+    "hosts": Spelling(
+        re.compile(r"[a-z0-9.\-_]+|\[[0-9a-f.:]+\]"),
+        "a name or an address, without a port: example.org, 127.0.0.1 or [::1]",
+    ),
+}
+"""Of the settings that are lists of words."""
 
 
 def personal_shelf() -> Path:
@@ -46,7 +66,7 @@ class Settings(BaseSettings):
     preload: bool = Field(True, description="load models at the start, rather than when they are first asked for")
     model_memory: int = Field(0, ge=0, description="bytes that loaded models may take; 0 for any number")
     watch: float = Field(0, ge=0, description="seconds between two looks at the shelf for what is new; 0 for none")
-    device: str = Field("auto", pattern=f"^({DEVICE.pattern})$", description="auto, cpu, cuda or cuda:N")
+    device: str = Field("auto", pattern=f"^({DEVICE.pattern})$", description=DEVICES)
     devices: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="devices that workers take in turn, one worker each at least, as cuda:0,cuda:1; none for `device`",
@@ -105,31 +125,18 @@ class Settings(BaseSettings):
     def expanded(cls, path: Path) -> Path:
         return path.expanduser()
 
-    @field_validator("devices", "origins", "hosts", mode="before")
+    @field_validator(*SPELLED, mode="before")
     @classmethod
     def listed(cls, told: object) -> object:
         return tuple(told.replace(",", " ").split()) if isinstance(told, str) else told
 
-    @field_validator("devices")
+    @field_validator(*SPELLED)
     @classmethod
-    def known(cls, devices: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(map(DEVICE.fullmatch, devices)):
-            raise ValueError("each is auto, cpu, cuda or cuda:N")
-        return devices
-
-    @field_validator("origins")
-    @classmethod
-    def exact(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(map(ORIGIN.fullmatch, origins)):
-            raise ValueError("each is a scheme, a host and, where it isn't the usual one, a port: https://example.org")
-        return origins
-
-    @field_validator("hosts")
-    @classmethod
-    def addressed(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(map(HOST.fullmatch, hosts)):
-            raise ValueError("each is a name or an address, without a port: example.org, 127.0.0.1 or [::1]")
-        return hosts
+    def spelled(cls, told: tuple[str, ...], about: ValidationInfo) -> tuple[str, ...]:
+        one = SPELLED[about.field_name or ""]
+        if not all(map(one.pattern.fullmatch, told)):
+            raise ValueError(f"each is {one.words}")
+        return told
 
     @property
     def processes(self) -> int:
