@@ -81,8 +81,9 @@ def main() -> None:
     loaded = checkpoints.load(Catalog.of(SHIPPED).find("photo").folder)
     session = Session(loaded.network, torch.device("cpu"))
     other = ffdnet()
-    print(f"{torch.get_num_threads()} threads, {'bf16' if session.low_precision else 'fp32'}")
-    print(as_markdown([row(session, other, *size, rounds) for size in tqdm(SIZES, leave=False)]))
+    rows = [row(session, other, *size, rounds) for size in tqdm(SIZES, leave=False)]
+    print(f"{torch.get_num_threads()} threads; {session.made}")
+    print(as_markdown(rows))
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ class Session:
         self.network, self.device, self.title = network.eval().to(device), device, title or type(network).__name__
         self.weights, self.graphs = weights, graphs
         self.low_precision = network.needs.low_precision and has_bfloat16(device)
+        self.eight_bits = bool(network.needs.eight_bits) and device.type == "cpu" and compiled.has_eight_bits()
         self.programs: dict[str, Program] = {}
 
     @property
@@ -147,16 +148,16 @@ class Session:
         except CannotCompile as error:
             log.warning("%s: can't be compiled to %s, and runs in %s: %s", self.title, task, instead, error)
             return None
-        if difference > (BF16_DISAGREEMENT if self.low_precision else FP32_DISAGREEMENT):
+        if difference > (BF16_DISAGREEMENT if self.low_precision or rounded else FP32_DISAGREEMENT):
             log.warning("%s: compiled to %s it is %.2g off; runs in %s", self.title, task, difference, instead)
             return None
         return program
 
     @property
     def rounded(self) -> list[Rounded]:
-        """Convolutions to be computed in 8 bits: those that may, where the network runs in low precision."""
+        """Convolutions to be computed in 8 bits: those that may, where the processor gains by it."""
         weights = self.network.state_dict()
-        reaches = self.needs.eight_bits if self.low_precision else ()
+        reaches = self.needs.eight_bits if self.eight_bits else ()
         return [Rounded(weights[f"{name}.weight"].float().numpy(), reach) for name, reach in reaches]
 
     def graph(self, task: str, module: nn.Module) -> Any:

@@ -63,7 +63,7 @@ class Needs:
     whole: side in pixels of a square as large as the picture that it is shown, because it must see all of one at once;
     0 where it doesn't, or takes one size alone.
     low_precision: whether it may run in bf16, because what it computes is small beside what it is added to.
-    eight_bits: convolutions that may then run in 8 bits, by name, and the size at which what each is given is cut.
+    eight_bits: convolutions that may run in 8 bits, by name, and the size at which what each is given is cut.
     """
 
     channels: int

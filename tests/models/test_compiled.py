@@ -104,7 +104,7 @@ def test_convolutions_are_computed_in_8_bits_between_the_largest_values(tmp_path
     assert off([]) < 1e-5
     assert 1e-4 < off(rounded(module.first, module.second)) < 0.03
     given, weights = quantized(x, 1 / 127), module.first.weight.detach()
-    weights = quantized(weights, weights.abs().amax((1, 2, 3), keepdim=True) / 127)
+    weights = quantized(weights, weights.abs().amax((1, 2, 3), keepdim=True) / (compiled.weight_levels() // 2))
     exact = module.second(torch.relu(F.conv2d(given, weights, padding=1))).detach().numpy()
     np.testing.assert_allclose(answer(rounded(module.first)), exact, atol=1e-3)
     assert off(rounded(module.first, reach=0.3)) > 0.1, "what lies beyond is cut"
@@ -126,18 +126,51 @@ def test_a_convolution_that_is_not_there_cannot_be_rounded():
         compiled.in_eight_bits(graph, rounded(nn.Conv2d(16, 16, 3)))
 
 
+@pytest.mark.parametrize("relu", [False, True])
+def test_the_largest_values_and_weights_do_not_overflow(relu: bool):
+    """As they do, to half of the sum or to nothing, where a processor adds products in 16 bits."""
+    module, x = Convolving(), torch.ones(1, 16, 8, 8)
+    for convolution in (module.first, module.second):
+        nn.init.zeros_(convolution.weight)
+    nn.init.ones_(module.second.weight)
+    module.first.weight.data[:, :, 1, 1] = torch.eye(16)
+    whole = module if relu else nn.Sequential(module.first, module.second)
+    program = Compiled(compiled.graph_of(whole, [x], (None,)), False, 1, rounded(module.second))
+    answer = program(x.numpy(), answer=np.dtype(np.float32))[0]
+    np.testing.assert_allclose(answer[..., 1:-1, 1:-1], 16 * 9, rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("has", "eight_bits", "levels"),
+    [
+        ({}, False, 127),
+        ({"avx2": True, "avx512_vnni": False}, True, 127),
+        ({"avx2": True, "avx_vnni": True}, True, 255),
+        ({"avx2": True, "avx512_vnni": True}, True, 255),
+    ],
+)
+def test_what_8_bits_are_goes_by_the_processor(
+    has: dict[str, bool], eight_bits: bool, levels: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    assert compiled.has_eight_bits() is eight_bits
+    assert compiled.weight_levels() == levels
+    assert quantizable(reach=4.0).eight_bits is eight_bits
+
+
+@pytest.mark.parametrize("eight_bits", [False, True])
 @pytest.mark.parametrize("low_precision", [False, True])
-def test_where_it_runs_in_low_precision_a_network_is_rounded_as_it_says(low_precision: bool):
+def test_where_the_processor_gains_by_it_a_network_is_rounded_as_it_says(low_precision: bool, eight_bits: bool):
     session = quantizable(reach=4.0)
-    session.low_precision = low_precision
+    session.low_precision, session.eight_bits = low_precision, eight_bits
     program = session.program("restore")
     assert isinstance(program, Compiled)
-    assert (roundings(program.graph), "int8" in session.made) == ((4, True) if low_precision else (0, False))
+    assert (roundings(program.graph), "int8" in session.made) == ((4, True) if eight_bits else (0, False))
 
 
 def test_what_rounding_would_spoil_is_compiled_without(caplog: pytest.LogCaptureFixture):
     session = quantizable(reach=0.01)
-    session.low_precision = True
+    session.low_precision = session.eight_bits = True
     program = session.program("restore")
     assert isinstance(program, Compiled)
     assert (roundings(program.graph), session.made) == (0, "OpenVINO, bf16")
