@@ -32,12 +32,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.networks import SHAPES, Shape
 from benchmarks.speed import timed
-from models import checkpoints, compiled, data, restore
+from models import checkpoints, compiled, data
 from models.catalog import SHIPPED, Catalog
 from models.corruptions import Gaussian
 from models.data import as_floats
 from models.evaluation import as_markdown, spoilt_pixels
-from models.inference import TASKS, Eager, Program, Session, restored, tiling_for
+from models.inference import TASKS, Eager, Program, Session, restored, tiling_for, windows_of
 from models.restore import Tiling
 from models.scores import psnr
 from service.settings import cores_given
@@ -383,7 +383,7 @@ def seconds_table(height: int = 2000, width: int = 2000) -> list[Row]:
     rows: list[Row] = []
     for tile in (256, 384, 512, 768, 896, 1024, 1280):
         tiling = Tiling(tile, session.needs.halo, session.needs.multiple)
-        windows = restore.split(height, width, tiling)
+        windows = windows_of(session.needs, height, width, tiling, 25.0)
         computed = sum(window.shape[0] * window.shape[1] for window in windows)
         down, across = windows[0].shape
         restored(session, pixels[:down, :across], 25.0, tiling)

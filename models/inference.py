@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -313,6 +314,12 @@ def tiling_for(needs: Needs, tile: int = restore.TILE, buckets: tuple[int, ...] 
     return Tiling(tile, needs.halo, needs.multiple, tuple(side for side in fitting if side <= tile))
 
 
+def windows_of(needs: Needs, height: int, width: int, tiling: Tiling, sigma: float | None = None) -> list[Window]:
+    """How a picture is cut for a network that is told its noise level: with no wider a halo than that asks for."""
+    enough = [] if sigma is None else [halo for most, halo in needs.halos if sigma <= most]
+    return restore.split(height, width, replace(tiling, halo=min([tiling.halo, *enough])))
+
+
 def check_size(needs: Needs, height: int, width: int) -> None:
     """Raises WrongSize for a picture that the network can't take."""
     if needs.size and (height, width) != needs.size:
@@ -364,7 +371,7 @@ def restored(
     if untouched(session.needs, sigma, strength):
         return pixels
     answer = np.empty_like(pixels) if into is None else into
-    windows = restore.split(height, width, tiling)
+    windows = windows_of(session.needs, height, width, tiling, sigma)
     waiting: deque[tuple[Window, Pixels]] = deque()
     for number, window in enumerate(windows, 1):
         while waiting and waiting[0][0].rows.until <= window.rows.start:

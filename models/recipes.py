@@ -73,6 +73,7 @@ SETTINGS: dict[str, Container[Any]] = {
     "blocks": Number(0, 64),
     "unshuffle": Number(1, 16),
     "halo": Number(0, 4096),
+    "halos": Number(0, 4096, many=8, few=0),
     "code": Number(0, 100_000),
     "latent": Number(1, 100_000),
     "second_look": Number(0, 100_000),

@@ -57,6 +57,8 @@ class Needs:
     channels: of a picture, in and out: 1 grey, 3 RGB, 4 RGB multiplied by alpha, and alpha.
     multiple: both sides of what it is given must divide by this.
     halo: pixels on each side of a tile that are computed and thrown away; 0 where it is not cut.
+    halos: halos that are enough where the noise level is low, each with the level, in 8-bit grey levels, up to which it
+    is; in the order of these.
     level: whether it must be told the noise level.
     size: (height, width) where it takes that one size alone; None where it takes any.
     latent: length of its code; None where it has none that can be decoded.
@@ -69,6 +71,7 @@ class Needs:
     channels: int
     multiple: int = 1
     halo: int = 0
+    halos: tuple[tuple[float, int], ...] = ()
     level: bool = False
     size: tuple[int, int] | None = None
     latent: int | None = None

@@ -16,18 +16,22 @@ from models.types import Batch, Level, Needs
 class UNetConfig:
     """channels: of a picture. widths: channels at each level, each half as large as the one before. blocks: residual
     blocks a level, on the way down and on the way up. unshuffle: side of the pixel squares folded into channels first.
-    halo: pixels on each side of a tile that must be thrown away; 0 asks for the receptive field itself. reaches: the
-    size within which nearly all stays that each convolution of `UNet.roundable` is given, measured when a training ends
-    (its calibration); with none, none is quantized."""
+    halo: pixels on each side of a tile that must be thrown away; 0 asks for the receptive field itself. halos: fewer
+    that do for levels up to each of HALO_SIGMAS but the last, which `halo` is for; measured when a training ends.
+    reaches: the size within which nearly all stays that each convolution of `UNet.roundable` is given, measured then
+    too (its calibration); with none, none is quantized."""
 
     channels: int = 3
     widths: tuple[int, ...] = (64, 128, 256)
     blocks: int = 2
     unshuffle: int = 2
     halo: int = 0
+    halos: tuple[int, ...] = ()
     reaches: tuple[float, ...] = ()
 
 
+HALO_SIGMAS = (5.0, 10.0, 25.0, 50.0, 100.0)
+"""Levels of noise, in 8-bit grey levels, that halos are measured at: the less there is the less far a network looks."""
 FINEST = ("down.0.", "up.0.")
 """How the names of the blocks at the finest level begin."""
 
@@ -42,7 +46,8 @@ class UNet(nn.Module):
 
     roundable: names of the convolutions that may be quantized to 8 bits: those of the residual blocks below the finest
     level, which no picture shows; at the finest a faint noise would come back a fiftieth to a fifth of a dB worse.
-    Raises ValueError where `reaches` are not as many as these, or the halo is no multiple of the coarsest step.
+    Raises ValueError where `reaches` are not as many as these, `halos` are none and not one fewer than HALO_SIGMAS, or
+    one of them or the halo is no multiple of the coarsest step.
     """
 
     def __init__(self, config: UNetConfig):
@@ -63,15 +68,20 @@ class UNet(nn.Module):
         self.roundable = [f"{name}.{layer}" for name in coarser for layer in ("first", "second")]
         if config.reaches and len(config.reaches) != len(self.roundable):
             raise ValueError(f"reaches are {len(config.reaches)}, and of {len(self.roundable)} convolutions")
-        if config.halo % coarsest_step(config):
-            raise ValueError(f"a halo of {config.halo} px is no multiple of {coarsest_step(config)}")
+        lower = HALO_SIGMAS[:-1]
+        if config.halos and len(config.halos) != len(lower):
+            raise ValueError(f"halos are {len(config.halos)}, and for {len(lower)} levels of noise")
+        for halo in (config.halo, *config.halos):
+            if halo % coarsest_step(config):
+                raise ValueError(f"a halo of {halo} px is no multiple of {coarsest_step(config)}")
 
     @property
     def needs(self) -> Needs:
         halo = self.config.halo or receptive_radius(self.config)
         rounded = tuple(zip(self.roundable, self.config.reaches, strict=True)) if self.config.reaches else ()
+        halos = tuple(zip(HALO_SIGMAS[:-1], self.config.halos, strict=True)) if self.config.halos else ()
         multiple = coarsest_step(self.config)
-        return Needs(self.config.channels, multiple, halo, level=True, low_precision=True, eight_bits=rounded)
+        return Needs(self.config.channels, multiple, halo, halos, level=True, low_precision=True, eight_bits=rounded)
 
     def forward(self, noisy: Batch, level: Level) -> Batch:
         """The clean picture: `b c h w` in [0, 1], levels `b` on the same scale. Not clamped.

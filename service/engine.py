@@ -60,6 +60,10 @@ class Loaded:
     def needs(self) -> Needs:
         return self.session.needs
 
+    def windows(self, height: int, width: int, sigma: float | None = None) -> list[Window]:
+        """What a picture with noise of that level, or of one not known yet, is cut into."""
+        return inference.windows_of(self.needs, height, width, self.tiling, sigma)
+
 
 NO_MEMORY = ("can't allocate memory", "Failed to allocate", "bad_alloc")
 """What errors say of memory that are of no type of their own: PyTorch's for a CPU's, OpenVINO's."""

@@ -45,7 +45,7 @@ class Parts:
     def expected(self, loaded: Loaded, body: bytes) -> int:
         """Pixels to be computed for such a picture."""
         height, width = loaded.needs.size or (self.side(body), self.side(body))
-        return sum(map(area, restore.split(height, width, loaded.tiling)))
+        return sum(map(area, loaded.windows(height, width)))
 
     @cached_property
     def models(self) -> Repository:
@@ -176,7 +176,7 @@ async def opened(
     picture = await read(parts, body)
     inference.check_size(loaded.needs, picture.height, picture.width)
     untouched = inference.untouched(loaded.needs, sigma, strength)
-    windows = [] if untouched else restore.split(picture.height, picture.width, loaded.tiling)
+    windows = [] if untouched else loaded.windows(picture.height, picture.width, sigma)
     cost = sum(map(area, windows))
     expect(parts, job, cost, picture, picture.pixels.nbytes, formats)
     return picture
@@ -233,7 +233,7 @@ async def restored(
     if inference.untouched(loaded.needs, sigma, strength):
         return pixels
     height, width, channels = pixels.shape
-    windows = restore.split(height, width, loaded.tiling)
+    windows = loaded.windows(height, width, sigma)
     canvas = np.empty_like(pixels)
     kind = Kind(loaded.description.title, "restore", (*windows[0].shape, channels), pixels.dtype.name)
     tiles = ((restore.shown(pixels, alpha, window), sigma) for window in windows)

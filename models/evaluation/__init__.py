@@ -17,7 +17,7 @@ from models.evaluation.colours import by_chroma
 from models.evaluation.drawing import as_sampler
 from models.evaluation.pixels import floats_of, photographed, spoilt_pixels, to_pixels, transparent
 from models.evaluation.protocol import Protocol, Report, Trial
-from models.evaluation.restoring import by_corruption, by_level, measured_halo, seam
+from models.evaluation.restoring import by_corruption, by_level, seam
 from models.inference import Session
 from models.restore import TILE
 
@@ -27,7 +27,6 @@ __all__ = [
     "card",
     "evaluate",
     "floats_of",
-    "measured_halo",
     "photographed",
     "seam",
     "shown",

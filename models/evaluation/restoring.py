@@ -161,19 +161,6 @@ def restore_chunk(session: Session, pixels: Pixels) -> Pixels:
     return inference.restore_tiles(session, pixels, np.zeros(len(pixels)))
 
 
-def measured_halo(session: Session, pictures: list[Picture8], tile: int, sigmas: tuple[float, ...]) -> dict[int, float]:
-    """For each halo, the largest difference in grey levels of a tiled answer to a whole one."""
-    needs = session.needs
-    worst: dict[int, float] = {}
-    for halo in range(needs.multiple, needs.halo + 1, needs.multiple):
-        for number, picture in enumerate(pictures):
-            for sigma in sigmas:
-                worst[halo] = max(
-                    worst.get(halo, 0.0), seam(session, picture, sigma, number, Tiling(tile, halo, needs.multiple))
-                )
-    return worst
-
-
 def seam(session: Session, picture: Picture8, sigma: float, seed: int, tiling: Tiling) -> float:
     """The largest difference, in grey levels, between a picture's tiled answer and its whole one, before rounding."""
     noisy = spoilt_pixels(picture, Gaussian(sigma, sigma), seed).astype(np.uint16) * 257

@@ -51,6 +51,7 @@ def train(plan: Plan, folder: Path) -> Description:
             raise Stopped(f"stopped at step {trainer.progress.step}; the same command goes on from there")
         trainer.fit_prior()
         trainer.fit_reaches()
+        trainer.fit_halo()
         weights, rounded = trainer.averaged.module.state_dict(), trainer.rounded
         return checkpoints.save(folder, trainer.description(), weights, plan.half, rounded)
 

@@ -14,15 +14,17 @@ from torch.optim.swa_utils import AveragedModel
 from models import checkpoints, data
 from models.checkpoints import Description
 from models.corruptions import Spoilt
-from models.data import Pictures, Wholes
+from models.data import Crops, Pictures, Wholes
 from models.inference import chosen_device, has_bfloat16
 from models.objectives import Elbo, Objective, Parts, at_step, total
 from models.posterior import Posterior, active, joined, told_by_each
 from models.recipes import RECIPES, aimed, asks_of, configured
 from models.training import optimisers, recycling
+from models.training.halo import halos
 from models.training.plan import Plan, agreed, begun, check_crops, identity, settings_for, view_of
 from models.training.reach import reaches
 from models.training.state import STATE, differences, read_state, under, write_state
+from models.unet import HALO_SIGMAS, UNetConfig
 
 HEARD_BATCHES = 4
 """Batches in which a unit must not answer once to be taken for silent."""
@@ -181,6 +183,17 @@ class Trainer:
         if names := getattr(network, "roundable", ()):
             spoilt = (self.recipe.corruption(*self.drawn(batch + 1)) for batch in range(MEASURED_BATCHES))
             self.config = replace(self.config, reaches=reaches(network, names, spoilt))
+
+    def fit_halo(self) -> None:
+        """Measures how far the averaged network sees, where that is not told and there are pictures to see it on."""
+        network: Any = self.averaged.module.eval()
+        if not isinstance(self.config, UNetConfig) or self.config.halo or not isinstance(self.view, Crops):
+            return
+        side = 2 * network.needs.halo
+        if large := [picture for picture in self.view.pictures.train if data.short_side(picture) >= side]:
+            crops = replace(self.view, pictures=Pictures(large, []), side=side)
+            *lower, halo = halos(network, crops, HALO_SIGMAS, network.needs.multiple)
+            self.config = replace(self.config, halo=halo, halos=tuple(lower))
 
     @property
     def rounded(self) -> list[str]:

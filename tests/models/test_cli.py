@@ -6,6 +6,8 @@ from argparse import Namespace
 from io import BufferedWriter, StringIO
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -252,7 +254,10 @@ def test_50_megapixels_take_less_than_400_megabytes_beside_themselves_and_the_an
 def test_a_picture_and_its_tile_are_not_both_large():
     side = int(LARGE**0.5)
     large, larger = (images.Picture(np.broadcast_to(np.uint8(0), (side, side + more, 3))) for more in (0, 1))
-    assert (tile_for(large), tile_for(larger)) == (TILE, SMALL_TILE)
+    session: Any = SimpleNamespace(low_precision=True)
+    assert (tile_for(large, session), tile_for(larger, session)) == (TILE, SMALL_TILE)
+    session.low_precision = False
+    assert (tile_for(large, session), tile_for(larger, session)) == (TILE, 3 * SMALL_TILE // 4)
 
 
 def test_a_denoising_that_is_interrupted_leaves_no_half_file(

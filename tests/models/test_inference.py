@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import checkpoints, inference
+from models import checkpoints, inference, restore
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.colorizer import Colorizer, ColorizerConfig
 from models.colour import LUMA
@@ -100,6 +101,27 @@ def test_a_tile_has_room_for_the_halo_and_is_a_bucket(tile: int, halo: int, buck
     tiling = inference.tiling_for(Needs(3, multiple=8, halo=halo), tile, buckets)
     assert tiling == Tiling(found, halo, 8, left)
     assert inference.restore.split(1000, 700, tiling)
+
+
+@pytest.mark.parametrize(("sigma", "halo"), [(0.0, 8), (5.0, 8), (5.1, 16), (25.0, 16), (26.0, 32), (None, 32)])
+def test_the_less_noise_there_is_the_narrower_is_the_halo(sigma: float | None, halo: int):
+    needs = Needs(3, multiple=8, halo=32, halos=((5.0, 8), (25.0, 16)), level=True)
+    windows = inference.windows_of(needs, 300, 200, inference.tiling_for(needs, 128), sigma)
+    assert windows == restore.split(300, 200, Tiling(128, halo, 8))
+    narrow = Tiling(128, 0, 8)
+    assert inference.windows_of(needs, 300, 200, narrow, sigma) == restore.split(300, 200, narrow), "nor any wider"
+
+
+def test_a_picture_is_cut_by_its_level(shelf: Path):
+    session = asked(shelf / "tiny-photo")
+    network = session.network
+    network.config = replace(network.config, halo=16, halos=(4, 4, 8, 12))
+    picture, computed = np.zeros((100, 120, 3), np.uint8), []
+    for sigma in (5.0, 25.0, 75.0):
+        shares: list[float] = []
+        inference.restored(session, picture, sigma, Tiling(48, 16, 4), shares.append)
+        computed.append(len(shares))
+    assert computed[0] < computed[1] < computed[2]
 
 
 def test_a_tiled_answer_is_the_whole_one(shelf: Path):

@@ -120,6 +120,20 @@ def test_how_far_values_reach_is_measured_at_the_end(photographs: Path, tmp_path
     assert [name for name, reach in network.needs.eight_bits if reach > 0] == network.roundable
 
 
+def test_how_far_it_sees_is_measured_at_the_end(photographs: Path, tmp_path: Path):
+    training.train(plan("photo", photographs, tmp_path, rate=0.1), tmp_path / "mine")
+    needs = checkpoints.load(tmp_path / "mine").network.needs
+    assert 0 < needs.halos[0][1] <= needs.halos[-1][1] <= needs.halo <= 24
+
+
+@pytest.mark.parametrize("config", [{"halo": 32}, {"widths": [4, 8, 16], "blocks": 2}])
+def test_how_far_it_sees_is_as_told_or_all_that_it_can(config: dict[str, Any], photographs: Path, tmp_path: Path):
+    """Where no picture is large enough to be measured on."""
+    training.train(plan("photo", photographs, tmp_path, config={"widths": [4, 8], **config}), tmp_path / "mine")
+    needs = checkpoints.load(tmp_path / "mine").network.needs
+    assert (needs.halo, needs.halos) == (config.get("halo", 96), ())
+
+
 def test_a_limit_in_minutes_ends_the_run(photographs: Path, tmp_path: Path):
     described = training.train(plan("vae", photographs, tmp_path, steps=None, minutes=0.02), tmp_path / "mine")
     assert described.training["steps"] > 0

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -62,6 +64,20 @@ def test_reaches_of_another_network_are_refused():
         UNet(UNetConfig(widths=(4, 8), blocks=1, reaches=(1.0, 2.0, 3.0)))
 
 
-def test_a_halo_that_no_tile_can_have_is_refused():
-    with pytest.raises(ValueError, match="halo of 3 px is no multiple of 4"):
-        UNet(UNetConfig(widths=(4, 8), blocks=1, halo=3))
+def test_halos_go_by_the_level_of_the_noise():
+    assert UNet(UNetConfig(widths=(4, 8), halo=16)).needs.halos == ()
+    needs = UNet(UNetConfig(widths=(4, 8), halo=16, halos=(4, 4, 8, 12))).needs
+    assert (needs.halo, needs.halos) == (16, ((5.0, 4), (10.0, 4), (25.0, 8), (50.0, 12)))
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"halo": 3}, "halo of 3 px is no multiple of 4"),
+        ({"halos": (4, 4, 6, 8)}, "halo of 6 px is no multiple of 4"),
+        ({"halos": (4, 8)}, "halos are 2, and for 4 levels"),
+    ],
+)
+def test_a_halo_that_no_tile_can_have_is_refused(config: Any, says: str):
+    with pytest.raises(ValueError, match=says):
+        UNet(UNetConfig(widths=(4, 8), blocks=1, **config))

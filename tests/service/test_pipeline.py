@@ -14,7 +14,7 @@ from models.types import Needs
 from service import errors, pipeline
 from service.answers import until_gone
 from service.batcher import BATCHES_AHEAD, Batcher, Promises
-from service.engine import Kind, OutOfMemory, grey_tile
+from service.engine import Kind, Loaded, OutOfMemory, grey_tile
 from service.pipeline import Parts, Timing
 from service.processes import NoDecoder
 from service.repository import measure
@@ -27,7 +27,8 @@ LARGE = Picture(np.zeros((600, 600, 3), np.uint8))
 def loaded() -> Any:
     """A model that is told the level, as far as a journey looks at it."""
     described = SimpleNamespace(title="fake@1", asks=("denoise",))
-    return SimpleNamespace(description=described, needs=Needs(channels=3, level=True), tiling=Tiling(TILE, 4))
+    session = SimpleNamespace(needs=Needs(channels=3, level=True))
+    return Loaded(described, session, Tiling(TILE, 4))  # type: ignore[arg-type]
 
 
 def untold(done: int, tiles: int) -> None:
@@ -269,7 +270,7 @@ def test_where_there_is_no_process_to_read_or_write_a_picture_it_is_not_the_pict
 
 def test_a_thumbnail_is_cleaned_while_a_scan_is_painted(monkeypatch: pytest.MonkeyPatch):
     paints: Any = loaded()
-    paints.needs = Needs(channels=3, whole=TILE)
+    paints.session.needs = Needs(channels=3, whole=TILE)
     asked: list[np.ndarray] = []
     under_way, cleaned = threading.Event(), threading.Event()
 
