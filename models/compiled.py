@@ -98,16 +98,16 @@ def has_eight_bits() -> bool:
     return bool(torch.cpu.get_capabilities().get("avx2"))
 
 
-def weight_levels() -> int:
-    """How many values a weight of 8 bits may have here: all that are as many on both sides of nought; or half, where
-    products are added by two in 16 bits, which those of larger weights overflow (processors without VNNI)."""
+def weight_steps() -> float:
+    """Steps from nought to the largest weight of 8 bits here: all that there are; or half, where products are added by
+    two in 16 bits, which those of larger weights overflow (processors without VNNI)."""
     capabilities = torch.cpu.get_capabilities()
-    return 255 if capabilities.get("avx512_vnni") or capabilities.get("avx_vnni") else 127
+    return 127 if capabilities.get("avx512_vnni") or capabilities.get("avx_vnni") else 63.5
 
 
 def in_eight_bits(graph: Any, convolutions: Iterable[Rounded]) -> None:
     """Quantizes convolutions of a graph, so that OpenVINO computes in whole numbers: what they are given is rounded
-    to 256 levels within its reach, their weights to `weight_levels` within the largest of each channel that comes out.
+    to 256 levels within its reach, their weights to `weight_steps` within the largest of each channel that comes out.
 
     Source: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference", section 3. Raises CannotCompile where the graph has no such convolution.
@@ -122,8 +122,9 @@ def in_eight_bits(graph: Any, convolutions: Iterable[Rounded]) -> None:
         after_relu = given.get_source_output().get_node().get_type_name() == "Relu"
         # One level more below than above, so that nought is a level: else OpenVINO shifts all of them by half a one.
         between(given, 0.0 if after_relu else -reach * 128 / 127, reach, 256)
-        largest = np.abs(weights).max((1, 2, 3), keepdims=True)
-        between(kernel, -largest, largest, weight_levels())
+        # Of another number of levels OpenVINO makes no whole numbers; so with fewer steps the ends are further out.
+        end = np.abs(weights).max((1, 2, 3), keepdims=True) * 127 / weight_steps()
+        between(kernel, -end, end, 255)
 
 
 def constant(given: Any) -> np.ndarray | None:

@@ -104,7 +104,7 @@ def test_convolutions_are_computed_in_8_bits_between_the_largest_values(tmp_path
     assert off([]) < 1e-5
     assert 1e-4 < off(rounded(module.first, module.second)) < 0.03
     given, weights = quantized(x, 1 / 127), module.first.weight.detach()
-    weights = quantized(weights, weights.abs().amax((1, 2, 3), keepdim=True) / (compiled.weight_levels() // 2))
+    weights = quantized(weights, weights.abs().amax((1, 2, 3), keepdim=True) / compiled.weight_steps())
     exact = module.second(torch.relu(F.conv2d(given, weights, padding=1))).detach().numpy()
     np.testing.assert_allclose(answer(rounded(module.first)), exact, atol=1e-3)
     assert off(rounded(module.first, reach=0.3)) > 0.1, "what lies beyond is cut"
@@ -126,6 +126,20 @@ def test_a_convolution_that_is_not_there_cannot_be_rounded():
         compiled.in_eight_bits(graph, rounded(nn.Conv2d(16, 16, 3)))
 
 
+@pytest.mark.skipif(not compiled.has_eight_bits(), reason="the processor gains nothing by 8 bits")
+@pytest.mark.parametrize("steps", [63.5, 127])
+def test_whole_numbers_are_computed_with(steps: float, monkeypatch: pytest.MonkeyPatch):
+    """And not floats that are rounded on the way, which takes longer than floats as they are."""
+    monkeypatch.setattr(compiled, "weight_steps", lambda: steps)
+    module, x = Convolving(), torch.rand(1, 16, 8, 8)
+    program = Compiled(compiled.graph_of(module, [x], (None,)), False, 1, rounded(module.first, module.second))
+    program(x.numpy(), answer=np.dtype(np.float32))
+    (request,) = program.requests.values()
+    ran = [node.get_rt_info() for node in request.get_compiled_model().get_runtime_model().get_ops()]
+    convolutions = [one["runtimePrecision"].value for one in ran if one["layerType"].value == "Convolution"]
+    assert convolutions in (["u8", "u8"], ["i8", "u8"])
+
+
 @pytest.mark.parametrize("relu", [False, True])
 def test_the_largest_values_and_weights_do_not_overflow(relu: bool):
     """As they do, to half of the sum or to nothing, where a processor adds products in 16 bits."""
@@ -141,20 +155,20 @@ def test_the_largest_values_and_weights_do_not_overflow(relu: bool):
 
 
 @pytest.mark.parametrize(
-    ("has", "eight_bits", "levels"),
+    ("has", "eight_bits", "steps"),
     [
-        ({}, False, 127),
-        ({"avx2": True, "avx512_vnni": False}, True, 127),
-        ({"avx2": True, "avx_vnni": True}, True, 255),
-        ({"avx2": True, "avx512_vnni": True}, True, 255),
+        ({}, False, 63.5),
+        ({"avx2": True, "avx512_vnni": False}, True, 63.5),
+        ({"avx2": True, "avx_vnni": True}, True, 127),
+        ({"avx2": True, "avx512_vnni": True}, True, 127),
     ],
 )
 def test_what_8_bits_are_goes_by_the_processor(
-    has: dict[str, bool], eight_bits: bool, levels: int, monkeypatch: pytest.MonkeyPatch
+    has: dict[str, bool], eight_bits: bool, steps: float, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
     assert compiled.has_eight_bits() is eight_bits
-    assert compiled.weight_levels() == levels
+    assert compiled.weight_steps() == steps
     assert quantizable(reach=4.0).eight_bits is eight_bits
 
 
