@@ -98,11 +98,11 @@ def has_eight_bits() -> bool:
     return bool(torch.cpu.get_capabilities().get("avx2"))
 
 
-def weight_steps() -> float:
+def weight_steps() -> int:
     """Steps from nought to the largest weight of 8 bits here: all that there are; or half, where products are added by
     two in 16 bits, which those of larger weights overflow (processors without VNNI)."""
     capabilities = torch.cpu.get_capabilities()
-    return 127 if capabilities.get("avx512_vnni") or capabilities.get("avx_vnni") else 63.5
+    return 127 if capabilities.get("avx512_vnni") or capabilities.get("avx_vnni") else 63
 
 
 def in_eight_bits(graph: Any, convolutions: Iterable[Rounded]) -> None:

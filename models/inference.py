@@ -162,7 +162,8 @@ class Session:
         return [Rounded(weights[f"{name}.weight"].float().numpy(), reach) for name, reach in reaches]
 
     def graph(self, task: str, module: nn.Module) -> Any:
-        """The task's graph, from those that are kept or drawn and then kept."""
+        """The task's graph, from those that are kept or drawn and then kept. One that was drawn is read again:
+        what is kept in 16 bits gives the same but for the last bits, which 8 bits may round to another step."""
         name = compiled.name_of(self.weights, task)
         graphs = self.graphs if self.weights else None
         if graphs and (found := compiled.kept(graphs, name)):
@@ -172,6 +173,7 @@ class Session:
         if graphs:
             try:
                 compiled.keep(graphs, name, drawn, compiled.fits_halves(module))
+                return compiled.kept(graphs, name) or drawn
             except OSError as error:
                 log.info("%s: its compiled graph can't be kept in %s: %s", self.title, graphs, error)
         return drawn
