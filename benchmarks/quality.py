@@ -1,9 +1,9 @@
 """How well `photo` restores, beside filters that need no weights: `python -m benchmarks.quality --data FOLDER`.
 
-Of the clean photographs in FOLDER: white noise, the level told and estimated; a camera's noise, nothing told; and the
-harm done where there is little or nothing to remove. With `--real PAIRS`, a folder of `NAME_real.*` beside
-`NAME_mean.*`: a real camera's noise. The filters are scikit-image's; their settings were chosen on 8 of the photographs
-that `photo` was trained on. PSNR in dB, in 8 bits, the mean over pictures.
+With `--data`, of the clean photographs in it: white noise, the level told and estimated; a camera's noise, nothing
+told; and the harm done where there is little or nothing to remove. With `--real PAIRS`, a folder of `NAME_real.*`
+beside `NAME_mean.*`: a real camera's noise, or what `benchmarks.developed` makes. The filters are scikit-image's; their
+settings were chosen on 8 of the photographs that `photo` was trained on. PSNR in dB, in 8 bits, the mean over pictures.
 """
 
 import argparse
@@ -186,7 +186,7 @@ def pictures_in(folder: Path, limit: int) -> list[Pixels]:
 def main() -> None:
     """Prints the tables."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--data", type=Path, required=True, help="clean photographs")
+    asked.add_argument("--data", type=Path, help="clean photographs")
     asked.add_argument("--real", type=Path, help="pairs of photographs, NAME_real.* and NAME_mean.*")
     asked.add_argument("--model", type=Path, default=Catalog.of(SHIPPED).find("photo").folder, help="a checkpoint")
     asked.add_argument("--limit", type=int, default=0, help="of the first so many pictures alone")
@@ -195,16 +195,18 @@ def main() -> None:
     torch.set_num_threads(cores_given())
     model = photo(told.model)
     filters = {"photo": model} | ({} if told.alone else FILTERS)
-    pictures = pictures_in(told.data, told.limit)
-    tables = {
-        "White noise": lambda: white(pictures, filters, (15.0, 25.0, 50.0)),
-        "A camera's noise, made": lambda: blind([taken(p, seed) for seed, p in enumerate(pictures)], filters),
-        "Harm": lambda: harm(pictures, model),
-    }
+    if told.data:
+        pictures = pictures_in(told.data, told.limit)
+        print_table("White noise", told.data, white(pictures, filters, (15.0, 25.0, 50.0)))
+        pairs = [taken(picture, seed) for seed, picture in enumerate(pictures)]
+        print_table("A camera's noise, made", told.data, blind(pairs, filters))
+        print_table("Harm", told.data, harm(pictures, model))
     if told.real:
-        tables["A camera's noise, real"] = lambda: blind(real(told.real, told.limit), filters)
-    for title, table in tables.items():
-        print(f"\n### {title}, {told.data.name if title[-4:] != 'real' else told.real.name}\n\n{as_markdown(table())}")
+        print_table("A camera's noise, real", told.real, blind(real(told.real, told.limit), filters))
+
+
+def print_table(title: str, folder: Path, rows: list[dict[str, float | str]]) -> None:
+    print(f"\n### {title}, {folder.name}\n\n{as_markdown(rows)}")
 
 
 if __name__ == "__main__":

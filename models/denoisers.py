@@ -20,6 +20,9 @@ FAINTEST, PLAIN, LOUD = 1.5, 3.5, 8.0
 `models.grain` finds noise in as well, as it may be texture; with the last it is, whatever else there may be."""
 COARSER = 1.7
 """What comes to more than so many times the noise in the finest detail is a camera's."""
+TOLD = 1.25
+"""Grey levels: the least that is told of a photograph. Cameras leave noise beside detail, where neither finds it; a
+clean photograph told so much comes back at 45 dB or more (docs/photo.md)."""
 
 
 class Noise(NamedTuple):
@@ -30,13 +33,15 @@ class Noise(NamedTuple):
 
 
 def found(pixels: np.ndarray, alpha: np.ndarray | None = None) -> Noise:
-    """The noise in a picture, `h w c`, uint8 or uint16; what `alpha`, `h w`, hides is not looked at."""
+    """The noise in a picture, `h w c`, uint8 or uint16; what `alpha`, `h w`, hides is not looked at. What is drawn has
+    none; of a photograph it is at least TOLD."""
     fine = noise.estimate(pixels, alpha)
     if fine >= LOUD:
         return Noise(fine, True)
     whole = grain.estimate(pixels, alpha)
-    white = fine >= (FAINTEST if whole else PLAIN) and whole <= COARSER * fine
-    return Noise(fine if white else whole, white)
+    if fine >= (FAINTEST if whole else PLAIN) and (whole or 0.0) <= COARSER * fine:
+        return Noise(fine, True)
+    return Noise(0.0 if whole is None else max(whole, TOLD), False)
 
 
 def suited(catalog: Catalog, there: Noise) -> Entry:

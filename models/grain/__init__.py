@@ -42,15 +42,15 @@ class Layers(NamedTuple):
         return float((weight @ x + bias)[0])
 
 
-def estimate(pixels: np.ndarray, alpha: np.ndarray | None = None) -> float:
-    """Root mean square of the noise in a picture, in 8-bit grey levels, 0 to LOUDEST; 0.0 where it is next to none, or
-    can't be told (a few pixels).
+def estimate(pixels: np.ndarray, alpha: np.ndarray | None = None) -> float | None:
+    """Root mean square of the noise in a picture, in 8-bit grey levels, 0 to LOUDEST; 0.0 where it is next to none.
+    None of a few pixels, and where many patches are of one colour, as no sensor sees them.
 
     `pixels` is `h w c`, uint8 or uint16, of any size. What `alpha`, `h w`, hides is not looked at. The same pixels get
     the same answer.
     """
     numbers = statistics(pixels, alpha)
-    return 0.0 if numbers is None else level(numbers)
+    return None if numbers is None else level(numbers)
 
 
 def level(numbers: np.ndarray) -> float:

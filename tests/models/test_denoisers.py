@@ -55,7 +55,11 @@ def test_photographs_are_told_by_their_noise(sigma: float, wanted: str):
     [
         (1.4, 1.4, Noise(1.4, False)),  # too faint to be told from texture
         (2.0, 2.5, Noise(2.0, True)),
-        (2.0, 0.0, Noise(0.0, False)),  # texture, it may be
+        (2.0, 0.0, Noise(1.25, False)),  # texture, it may be
+        (0.0, 0.0, Noise(1.25, False)),
+        (0.0, 0.9, Noise(1.25, False)),
+        (0.0, None, Noise(0.0, False)),  # drawn, or a few pixels
+        (4.0, None, Noise(4.0, True)),
         (2.0, 7.0, Noise(7.0, False)),  # coarser than white noise
         (4.0, 0.0, Noise(4.0, True)),
         (4.0, 15.0, Noise(15.0, False)),
@@ -63,7 +67,7 @@ def test_photographs_are_told_by_their_noise(sigma: float, wanted: str):
     ],
 )
 def test_noise_is_white_where_little_more_is_found_than_in_the_finest_detail(
-    fine: float, whole: float, wanted: Noise, monkeypatch: pytest.MonkeyPatch
+    fine: float, whole: float | None, wanted: Noise, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(denoisers.noise, "estimate", lambda pixels, alpha: fine)
     monkeypatch.setattr(denoisers.grain, "estimate", lambda pixels, alpha: whole)

@@ -35,7 +35,7 @@ def taken(clean: np.ndarray, shot: float, seed: int = 0) -> tuple[np.ndarray, fl
 @pytest.mark.parametrize("shot", [3e-4, 3e-3])
 def test_a_cameras_noise_is_told_within_half_and_twice(name: str, shot: float):
     picture, level = taken(photograph(name), shot)
-    assert level / 2 < grain.estimate(picture) < 2 * level
+    assert grain.estimate(picture) == pytest.approx(level, rel=0.5)
 
 
 @pytest.mark.parametrize("name", ["bridge", "cat", "coffee", "rocket"])
@@ -71,14 +71,14 @@ def test_what_alpha_hides_is_not_looked_at():
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (15, 15), (16, 16), (17, 40)])
 def test_of_a_few_pixels_nothing_is_told(size: tuple[int, int]):
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    assert 0 <= grain.estimate(noise) <= grain.LOUDEST
-    if size[0] * size[1] < 300:
-        assert grain.estimate(noise) == 0
+    found = grain.estimate(noise)
+    assert (found is None) == (min(size) < 16 or size[0] * size[1] < 300)
+    assert found is None or 0 <= found <= grain.LOUDEST
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_one_colour_has_none(value: int):
-    assert grain.estimate(np.full((64, 64, 3), value, np.uint8)) == 0
+    assert grain.estimate(np.full((64, 64, 3), value, np.uint8)) in (None, 0.0)
 
 
 def test_no_more_patches_are_looked_at_in_a_large_picture():
