@@ -20,9 +20,9 @@ FAINTEST, PLAIN, LOUD = 1.5, 3.5, 8.0
 `models.grain` finds noise in as well, as it may be texture; with the last it is, whatever else there may be."""
 COARSER = 1.7
 """What comes to more than so many times the noise in the finest detail is a camera's."""
-TOLD = 1.25
+TOLD = 1.0
 """Grey levels: the least that is told of a photograph. Cameras leave noise beside detail, where neither finds it; a
-clean photograph told so much comes back at 45 dB or more (docs/photo.md)."""
+clean photograph told so much comes back at 47 dB or more (docs/photo.md)."""
 
 
 class Noise(NamedTuple):

@@ -55,9 +55,9 @@ def test_photographs_are_told_by_their_noise(sigma: float, wanted: str):
     [
         (1.4, 1.4, Noise(1.4, False)),  # too faint to be told from texture
         (2.0, 2.5, Noise(2.0, True)),
-        (2.0, 0.0, Noise(1.25, False)),  # texture, it may be
-        (0.0, 0.0, Noise(1.25, False)),
-        (0.0, 0.9, Noise(1.25, False)),
+        (2.0, 0.0, Noise(1.0, False)),  # texture, it may be
+        (0.0, 0.0, Noise(1.0, False)),
+        (0.0, 0.9, Noise(1.0, False)),
         (0.0, None, Noise(0.0, False)),  # drawn, or a few pixels
         (4.0, None, Noise(4.0, True)),
         (2.0, 7.0, Noise(7.0, False)),  # coarser than white noise

@@ -13,8 +13,8 @@ const FORMATS = [
   ["avif", "AVIF"],
   ["tiff", "TIFF"],
 ];
-/** The least level of noise that is told as a number; a photograph without any that is found is told 1.25. */
-const LEAST = 1.3;
+/** The least level of noise that is told as a number; a photograph without any that is found is told 1. */
+const LEAST = 1.05;
 const SAMPLES = {
   title: "Or take one of these",
   note: "CC0 photographs. The noise in them is ours: made by the program that teaches the models, as a camera in the dark makes it.",
