@@ -18,11 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 import tifffile
+import torch
 from PIL import Image
 from tqdm import trange
 
 from models import data
-from models.camera import RGB_TO_XYZ, XYZ_TO_CAMERA
+from models.bayer import mosaicked
+from models.camera import RGB_TO_XYZ, XYZ_TO_CAMERA, log_read_noise
 from models.types import GREY_LEVELS, Pixels
 
 SHOTS, TAKEN, KEPT = 10, 640, 512
@@ -30,7 +32,7 @@ SHOTS, TAKEN, KEPT = 10, 640, 512
 SHARPER, SOFTER = 1.2, 2.2
 """How much a cut is enlarged, as a camera's picture is soft where it is seen pixel by pixel."""
 SHOT_NOISE = (1e-4, 4e-3)
-"""Its variance at white, of a sensor of [0, 1]; read noise follows it as in `models.camera.noise_levels`."""
+"""Its variance at white, of a sensor of [0, 1]; read noise follows it as `models.camera` has it."""
 BLACK, WHITE = 1_024, 16_383
 """Of a sensor of 14 bits."""
 EXPOSURE = 0.85
@@ -109,19 +111,12 @@ def pair(picture: Pixels, random: np.random.Generator) -> tuple[Pixels, Pixels]:
     """One shot of a cut out of a picture, and the mean of SHOTS others, developed alike."""
     sensor = seen(enlarged(picture, random), random)
     shot = np.exp(random.uniform(*np.log(SHOT_NOISE)))
-    read = np.exp(2.18 * np.log(shot) + 1.2 + 0.26 * random.normal())
+    read = np.exp(log_read_noise(np.log(shot), random.normal()))
     profile = drawn(random)
     quality, halved = int(random.integers(90, 99)), int(random.integers(3))
-    deviation = np.sqrt(shot * sensor.mosaic + read)
+    noise = np.sqrt(shot * sensor.mosaic + read) * random.normal(size=(1 + SHOTS, *sensor.mosaic.shape))
     with tempfile.TemporaryDirectory() as folder:
-        shots = [
-            compressed(
-                developed(sensor, deviation * random.normal(size=deviation.shape), profile, Path(folder)),
-                quality,
-                halved,
-            )
-            for _ in range(1 + SHOTS)
-        ]
+        shots = [compressed(developed(sensor, one, profile, Path(folder)), quality, halved) for one in noise]
     return shots[0], np.rint(np.mean(shots[1:], axis=0)).astype(np.uint8)
 
 
@@ -139,8 +134,7 @@ def seen(picture: Pixels, random: np.random.Generator) -> Sensor:
     colours = matrix @ np.array(RGB_TO_XYZ)
     white = colours.sum(1)
     light = np.clip(EXPOSURE * linear(picture / GREY_LEVELS) @ colours.T / white.max(), 0, 1)
-    mosaic = light[..., 1].copy()
-    mosaic[::2, ::2], mosaic[1::2, 1::2] = light[::2, ::2, 0], light[1::2, 1::2, 2]
+    mosaic = mosaicked(torch.from_numpy(light).permute(2, 0, 1)[None], (0, 0))[0, 0].numpy()
     return Sensor(mosaic, matrix, white / white[1])
 
 

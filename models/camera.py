@@ -11,7 +11,7 @@ demosaicking and JPEG. Zhang et al. 2022, "Practical Blind Image Denoising via S
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -199,8 +199,12 @@ def noise_levels(generator: Generator, count: int, low: float, high: float) -> t
     dataset's cameras measure (Brooks, shot and read noise).
     """
     log_shot = math.log(low) + (math.log(high) - math.log(low)) * uniform(generator, count)
-    log_read = 2.18 * log_shot + 1.2 + 0.26 * normal(generator, log_shot.shape)
-    return log_shot.exp(), log_read.exp()
+    return log_shot.exp(), log_read_noise(log_shot, normal(generator, log_shot.shape)).exp()
+
+
+def log_read_noise(log_shot: Any, deviation: Any) -> Any:
+    """By the line of `noise_levels`, `deviation` in standard deviations off it; of tensors, arrays or numbers."""
+    return 2.18 * log_shot + 1.2 + 0.26 * deviation
 
 
 def focused(clean: Batch, softness: Tensor) -> Batch:
