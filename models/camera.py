@@ -17,11 +17,11 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from models.bayer import Phase, demosaicked, mosaicked
+from models.bayer import Phase, demosaicked, demosaicked_along_edges, mosaicked
 from models.colour import luma
 from models.corruptions import Spoilt, coded, normal, uniform, without_colour
 from models.jpeg import Jpeg, to_rgb, to_ycc
-from models.types import GREY_LEVELS, Batch, Level, Lightness, Mosaic
+from models.types import Batch, Level, Mosaic
 
 XYZ_TO_CAMERA = (
     ((1.0234, -0.2969, -0.2266), (-0.5625, 1.6328, -0.0469), (-0.0703, 0.2188, 0.6406)),
@@ -34,10 +34,15 @@ XYZ_TO_CAMERA = (
 RGB_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
 """Linear sRGB, white of D65 (IEC 61966-2-1)."""
 GAMMA = 2.2
-LEAST, MOST = ((0.0, 0.2, 0.5, 0.7), (0.0, 0.0, 0.1, 0.3)), ((0.6, 1.0, 1.0, 1.0), (0.3, 0.6, 0.9, 1.0))
-"""Of the noise that a camera's own denoising leaves, of luma and of colours, from the finest octave to the coarsest."""
-STEEP = 5 / GREY_LEVELS
-"""Steps between neighbours beside which half of the noise may stay."""
+LEAST, MOST = ((0.0, 0.2, 0.4, 0.5), (0.0, 0.0, 0.0, 0.1)), ((1.0, 1.0, 1.0, 1.0), (0.3, 0.4, 0.6, 0.8))
+"""Of the noise that a camera's own denoising leaves where nothing stands out of it, of luma and of colours, from the
+finest octave to the coarsest."""
+MILDEST, STRICTEST = 0.5, 8.0
+"""How much must stand out for half of it to stay, in times the noise."""
+BLUNTEST, SHARPEST = -0.5, 2.0
+"""How much of the finest detail a camera adds; less than nothing softens."""
+COARSEST = 3
+"""The number of the octave that is all that is left without those before."""
 SOFTEST = 2.8
 """A picture is enlarged by so much at most."""
 DARKEST = 1e-8
@@ -63,7 +68,7 @@ class Camera:
     enlarged: float = 0.0
     resized: float = 0.4
     calmed: float = 0.0
-    retouched: float = 0.3
+    retouched: float = 0.5
     compressed: float = 0.6
     jpeg: Jpeg = field(default_factory=Jpeg)
     misjudged: float = 0.25
@@ -117,9 +122,11 @@ class Camera:
         alike."""
         if self.calmed:
             mine = uniform(generator, len(noisy)) < self.calmed
-            noisy = torch.where(mine.view(-1, 1, 1, 1), calmed(noisy, target, generator), noisy)
+            mine = mine.view(-1, 1, 1, 1)
+            quieter, softer = calmed(noisy, target, generator)
+            noisy, target = torch.where(mine, quieter, noisy), torch.where(mine, softer, target)
         mine = uniform(generator, len(noisy)) < self.retouched
-        sharpening = 1.4 * uniform(generator, len(noisy)) - 0.7
+        sharpening = BLUNTEST + (SHARPEST - BLUNTEST) * uniform(generator, len(noisy))
         smoothing = uniform(generator, len(noisy))
         if mine.any():
             for one in (noisy, target):
@@ -149,13 +156,15 @@ class Development(NamedTuple):
     """How each picture of a batch is developed.
 
     matrix: `b 3 3`, linear sRGB to the camera's colours, white to white. gains: `b 3 1 1`, of white balance and
-    brightness. curved: `b 1 1 1`, whether a tone curve follows. phase: of the mosaic, the same for the batch.
+    brightness. curved: `b 1 1 1`, whether a tone curve follows. phase: of the mosaic, along_edges: how it is
+    demosaicked, both the same for the batch.
     """
 
     matrix: Tensor
     gains: Tensor
     curved: Tensor
     phase: Phase
+    along_edges: bool
 
 
 def drawn(generator: Generator, count: int, curved: float) -> Development:
@@ -165,6 +174,7 @@ def drawn(generator: Generator, count: int, curved: float) -> Development:
         gains(generator, count),
         (uniform(generator, count) < curved).view(-1, 1, 1, 1),
         phase(generator),
+        bool(uniform(generator, 1) < 0.5),
     )
 
 
@@ -247,7 +257,8 @@ def mixed(matrix: Tensor, pixels: Batch) -> Batch:
 def developed(mosaic: Mosaic, how: Development) -> Batch:
     """What the sensor saw -> sRGB in [0, 1], `b 3 h w`; balanced before it is demosaicked, as raw converters do."""
     balance = mosaicked(how.gains.expand(-1, -1, *mosaic.shape[2:]), how.phase)
-    return processed(demosaicked((mosaic * balance).clamp(0, 1), how.phase), how)
+    balanced = (mosaic * balance).clamp(0, 1)
+    return processed((demosaicked_along_edges if how.along_edges else demosaicked)(balanced, how.phase), how)
 
 
 def processed(light: Batch, how: Development) -> Batch:
@@ -267,32 +278,43 @@ def inverse_smoothstep(pixels: Tensor) -> Tensor:
     return 0.5 - torch.sin(torch.asin(1 - 2 * pixels) / 3)
 
 
-def calmed(noisy: Batch, target: Batch, generator: Generator) -> Batch:
-    """As cameras' own denoising leaves noise: of each octave a share between LEAST and MOST, each picture's own, and
-    beside detail more, which such denoising takes care not to smear. What it takes of the picture is not drawn."""
+def calmed(noisy: Batch, target: Batch, generator: Generator) -> tuple[Batch, Batch]:
+    """As cameras' own denoising leaves both.
+
+    Of each octave of the noise a share between LEAST and MOST stays, each picture's own, and more where the noisy
+    picture stands out of the noise, as such denoising takes care not to smear. Of the picture's finer octaves as
+    much is lost, or a part of that; with noise and without it is the same, and not to be undone.
+    """
     planes = to_ycc(target)
     noise = to_ycc(noisy) - planes
     least, most = (noise.new_tensor(of_planes)[..., None, None] for of_planes in (LEAST, MOST))
     shares = least + (most - least) * uniform(generator, len(noise), *least.shape)
-    shares = torch.cat([shares, shares[:, 1:]], 1)
-    left = torch.stack([shares[:, :, number] * octave for number, octave in enumerate(octaves(noise))]).sum(0)
-    careful = uniform(generator, len(noise), 1, 1, 1) * detailed(planes[:, :1])
-    return to_rgb(planes + torch.lerp(left, noise, careful)).clamp(0, 1)
+    strictness = MILDEST * (STRICTEST / MILDEST) ** uniform(generator, len(noise), 2, 1, 1)
+    shares, strictness = (torch.cat([of_planes, of_planes[:, 1:]], 1) for of_planes in (shares, strictness))
+    smeared = uniform(generator, len(noise), 1, 1, 1)
+    *finer, (coarsest_noise, coarsest) = zip(octaves(noise), octaves(planes), strict=True)
+    left, kept = shares[:, :, COARSEST] * coarsest_noise, coarsest
+    for number, (of_noise, of_planes) in enumerate(finer):
+        sure = standing_out(of_noise, of_planes, strictness, 2**number)
+        gain = sure + (1 - sure) * shares[:, :, number]
+        left, kept = left + gain * of_noise, kept + torch.lerp(of_planes, gain * of_planes, smeared)
+    return to_rgb(kept + left).clamp(0, 1), to_rgb(kept).clamp(0, 1)
+
+
+def standing_out(noise: Tensor, planes: Tensor, strictness: Tensor, step: int) -> Tensor:
+    """How surely there is more than noise about a pixel, from 0 to 1 (Wiener's gain, of local energy)."""
+    usual = noise.square().mean((2, 3), keepdim=True)
+    energy = blurred((noise + planes).square(), step)
+    return energy / (energy + strictness.square() * usual + DARKEST)
 
 
 def octaves(planes: Batch) -> Iterator[Batch]:
     """Parts that add up to the planes, from the finest detail to what is left without it."""
-    for step in (1, 2, 4):
-        coarser = blurred(planes, step)
+    for number in range(COARSEST):
+        coarser = blurred(planes, 2**number)
         yield planes - coarser
         planes = coarser
     yield planes
-
-
-def detailed(luma: Lightness) -> Lightness:
-    """How much detail there is about a pixel, from 0 to 1, at half where steps are as large as STEEP."""
-    steps = blurred((luma - blurred(luma, 2)).abs(), 1)
-    return steps / (steps + STEEP)
 
 
 def retouched(pixels: Batch, sharpening: Tensor, smoothing: Tensor) -> Batch:

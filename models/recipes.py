@@ -213,7 +213,7 @@ CAMERAS = Mixture(
     (
         Gaussian(0, 100, power=1.5),
         Camera(enlarged=0.5, misjudged=0.5),
-        Camera(enlarged=0.6, calmed=1.0, retouched=0.6, misjudged=0.5),
+        Camera(enlarged=0.6, calmed=1.0, retouched=0.8, misjudged=0.5),
         Nothing(),
     ),
     (3, 10, 16, 3),

@@ -45,7 +45,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "a camera's noise": Kind(0.25, Camera(compressed=0.0)),
-    "a camera's, calmed in it": Kind(0.40, Camera(calmed=1.0, retouched=0.6, compressed=0.0)),
+    "a camera's, calmed in it": Kind(0.40, Camera(calmed=1.0, retouched=0.8, compressed=0.0)),
     "white noise up to 8": Kind(0.05, Gaussian(0, 8)),
     "none": Kind(0.22, Nothing()),
     "none, developed by a camera": Kind(0.08, Camera(compressed=0.0), noisy=False),
