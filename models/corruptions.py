@@ -35,10 +35,14 @@ Corruption = Callable[[Batch, Generator], Spoilt]
 
 @dataclass(frozen=True)
 class Nothing:
-    """Leaves the pictures as they are."""
+    """Leaves the pictures as they are. Each is told a level all the same, up to `told` grey levels, so that what is to
+    be told by it learns to leave what is clean."""
+
+    told: float = 0.0
 
     def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
-        return Spoilt(clean, clean.new_zeros(len(clean)))
+        none = clean.new_zeros(len(clean))
+        return Spoilt(clean, self.told / GREY_LEVELS * uniform(generator, len(clean)) if self.told else none)
 
 
 @dataclass(frozen=True)

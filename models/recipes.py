@@ -214,9 +214,9 @@ CAMERAS = Mixture(
         Gaussian(0, 100, power=1.5),
         Camera(enlarged=0.5, misjudged=0.5),
         Camera(enlarged=0.6, calmed=1.0, retouched=0.8, misjudged=0.5),
-        Nothing(),
+        Nothing(told=3.0),
     ),
-    (3, 10, 16, 3),
+    (3, 10, 16, 4),
 )
 """White noise, a camera's, a camera's that calms it, and none."""
 DENOISE = Recipe(

@@ -88,6 +88,15 @@ def test_shot_noise_grows_with_brightness():
     assert float(corruption(GREY[:1], seeded()).pixels.std()) == pytest.approx((0.5 / 100) ** 0.5, rel=0.1)
 
 
+def test_what_is_left_as_it_is_may_be_told_a_level_all_the_same():
+    clean = GREY.repeat(200, 1, 1, 1)
+    assert not Nothing()(clean, seeded()).level.any()
+    spoilt = Nothing(told=3.0)(clean, seeded())
+    assert torch.equal(spoilt.pixels, clean)
+    assert 0 <= spoilt.level.min() < 0.2 / 255
+    assert 2.8 / 255 < spoilt.level.max() <= 3.0 / 255
+
+
 def test_one_of_spoils_each_picture_one_way():
     pixels = OneOf((Nothing(), Dropout(1.0, 1.0)))(GREY.repeat(20, 1, 1, 1), seeded()).pixels
     kinds = {float(one.mean()) for one in pixels}
