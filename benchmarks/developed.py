@@ -1,12 +1,14 @@
-"""Noisy photographs as a raw converter that is not ours develops them: `python -m benchmarks.developed PHOTOS PAIRS`.
+"""Noisy photographs as a raw converter that is not ours develops them: `python -m benchmarks.developed PHOTOS FOLDER`.
 
 `models.camera` makes the noise that `photo-real` and its estimator of levels learn from, and so can't tell how they
 fare on another's. Here cuts out of PHOTOS, which neither may have learned from, are enlarged, taken back to a sensor's
 light by a camera's colours and noise, written as raw files (DNG) and developed by RawTherapee: one of six ways to
-demosaic, its own noise reduction, sharpening, a film's tone curve or none, JPEG. PAIRS gets for each of them
+demosaic, its own noise reduction, sharpening, a film's tone curve or none, JPEG. FOLDER gets for each of them
 `NAME_real.png` beside `NAME_mean.png`, the mean of so many other shots as photographs of still scenes are measured
-by, and `python -m benchmarks.quality --real PAIRS` measures on it. RawTherapee 5.9 or later must be installed
-(`apt-get install rawtherapee`), and tifffile, which scikit-image brings.
+by, and `python -m benchmarks.quality --real FOLDER` measures on it. With `--shots` it is the photographs that a
+training does learn from, and FOLDER gets a folder for each with so many shots of it, as `denoir train --shots` takes
+them. RawTherapee 5.9 or later must be installed (`apt-get install rawtherapee`), and tifffile, which scikit-image
+brings.
 """
 
 import argparse
@@ -93,31 +95,45 @@ class Sensor(NamedTuple):
 
 def main() -> None:
     asked = argparse.ArgumentParser("python -m benchmarks.developed", description=__doc__)
-    asked.add_argument("photos", type=Path, help="folder of photographs; those that a training holds out are taken")
-    asked.add_argument("pairs", type=Path, help="folder that is written to")
-    asked.add_argument("--count", type=int, default=68, help="of pairs (default: 68)")
+    asked.add_argument("photos", type=Path, help="folder of photographs")
+    asked.add_argument("folder", type=Path, help="that is written to")
+    asked.add_argument("--count", type=int, default=68, help="of pairs, or of scenes (default: 68)")
+    asked.add_argument("--shots", type=int, help="of each scene, to learn from")
     given = asked.parse_args()
-    pictures = data.load(given.photos).held_out
-    given.pairs.mkdir(parents=True, exist_ok=True)
+    pictures = data.load(given.photos)
     for number in trange(given.count):
-        random = np.random.default_rng(number)
-        picture = data.as_colour(pictures[number % len(pictures)]).permute(1, 2, 0).numpy()
-        real, mean = pair(picture, random)
-        Image.fromarray(real).save(given.pairs / f"{number:03d}_real.png")
-        Image.fromarray(mean).save(given.pairs / f"{number:03d}_mean.png")
+        write, some = (write_scene, pictures.train) if given.shots else (write_pair, pictures.held_out)
+        picture = data.as_colour(some[number % len(some)]).permute(1, 2, 0).numpy()
+        seed = [number] if given.shots is None else [number, given.shots]  # not as those that are measured on
+        files = taken(picture, given.shots or 1 + SHOTS, np.random.default_rng(seed))
+        write(given.folder, f"{number:03d}", files)
 
 
-def pair(picture: Pixels, random: np.random.Generator) -> tuple[Pixels, Pixels]:
-    """One shot of a cut out of a picture, and the mean of SHOTS others, developed alike."""
+def write_pair(folder: Path, name: str, files: list[bytes]) -> None:
+    """The first shot, and the mean of the others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    first, *others = (np.asarray(Image.open(io.BytesIO(file))) for file in files)
+    Image.fromarray(first).save(folder / f"{name}_real.png")
+    Image.fromarray(np.rint(np.mean(others, axis=0)).astype(np.uint8)).save(folder / f"{name}_mean.png")
+
+
+def write_scene(folder: Path, name: str, files: list[bytes]) -> None:
+    """All shots, as they are."""
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    for number, file in enumerate(files):
+        (folder / name / f"{number}.jpg").write_bytes(file)
+
+
+def taken(picture: Pixels, count: int, random: np.random.Generator) -> list[bytes]:
+    """So many shots of a cut out of a picture, developed alike: JPEGs."""
     sensor = seen(enlarged(picture, random), random)
     shot = np.exp(random.uniform(*np.log(SHOT_NOISE)))
     read = np.exp(log_read_noise(np.log(shot), random.normal()))
     profile = drawn(random)
     quality, halved = int(random.integers(90, 99)), int(random.integers(3))
-    noise = np.sqrt(shot * sensor.mosaic + read) * random.normal(size=(1 + SHOTS, *sensor.mosaic.shape))
+    noise = np.sqrt(shot * sensor.mosaic + read) * random.normal(size=(count, *sensor.mosaic.shape))
     with tempfile.TemporaryDirectory() as folder:
-        shots = [compressed(developed(sensor, one, profile, Path(folder)), quality, halved) for one in noise]
-    return shots[0], np.rint(np.mean(shots[1:], axis=0)).astype(np.uint8)
+        return [as_jpeg(developed(sensor, one, profile, Path(folder)), quality, halved) for one in noise]
 
 
 def enlarged(picture: Pixels, random: np.random.Generator) -> Pixels:
@@ -198,11 +214,11 @@ def ratios(values: np.ndarray) -> tuple[int, ...]:
     return tuple(int(number) for value in values.ravel() for number in (round(value * 10_000), 10_000))
 
 
-def compressed(pixels: Pixels, quality: int, halved: int) -> Pixels:
-    """By way of JPEG; `halved` as Pillow's `subsampling`."""
+def as_jpeg(pixels: Pixels, quality: int, halved: int) -> bytes:
+    """`halved` as Pillow's `subsampling`."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=halved)
-    return np.asarray(Image.open(buffer))
+    return buffer.getvalue()
 
 
 if __name__ == "__main__":

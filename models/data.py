@@ -320,10 +320,13 @@ class Crops:
         return cls(Pictures(train, held_out), side, upright=True)
 
     def draw(self, batch: int, generator: Generator) -> Batch:
+        return as_floats(torch.stack(self.cut(batch, generator)))
+
+    def cut(self, count: int, generator: Generator) -> list[Picture8]:
+        """So many crops, `c side side`."""
         areas = torch.tensor([float(p.shape[1] * p.shape[2]) for p in self.pictures.train])
-        chosen = torch.multinomial(areas, batch, replacement=True, generator=generator)
-        crops = [self.turned(self.crop(self.pictures.train[i], generator), generator) for i in chosen.tolist()]
-        return as_floats(torch.stack(crops))
+        chosen = torch.multinomial(areas, count, replacement=True, generator=generator)
+        return [self.turned(self.crop(self.pictures.train[i], generator), generator) for i in chosen.tolist()]
 
     def crop(self, picture: Picture8, generator: Generator) -> Picture8:
         y, x = (int(torch.randint(s - self.side + 1, (), generator=generator)) for s in picture.shape[1:])

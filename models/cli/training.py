@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models import checkpoints, training
-from models.arguments import above_zero, count, device, positive, seed, size
+from models.arguments import above_zero, count, device, positive, seed, share, size
 from models.cli.shelf import known
 from models.recipes import RECIPES
 from models.restore import TILE
@@ -21,6 +21,14 @@ def add_train(one: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         help="a folder or zip of pictures, a folder of idx files, as of MNIST, or an .npz with train_images",
+    )
+    one.add_argument(
+        "--scenes",
+        type=Path,
+        help="a folder or zip with a folder for each still scene, of several shots of it: noise to learn from as it is",
+    )
+    one.add_argument(
+        "--scenes-share", type=share, help="how much of what is learned from is shots of scenes, 0 to 1 (default: 0.5)"
     )
     one.add_argument("--name", help="what the model will be called (default: the recipe's name)")
     one.add_argument("--steps", type=positive, help="stop after so many steps (default: the recipe's)")
@@ -78,9 +86,8 @@ def train(asked: argparse.Namespace) -> int:
         raise ValueError(f"{folder} holds another checkpoint; choose another --name")
     plan = training.plan_for(
         asked.recipe,
-        **chosen(
-            asked, "data", "steps", "minutes", "batch", "rate", "size", "seed", "device", "compile", "half", "quiet"
-        ),
+        **chosen(asked, "data", "scenes", "scenes_share", "steps", "minutes", "batch", "rate", "size", "seed"),
+        **chosen(asked, "device", "compile", "half", "quiet"),
         name=name,
         version=version,
         state=asked.state or asked.shelf / ".training" / f"{name}@{version}",

@@ -5,12 +5,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Generator, nn
 
-from models import checkpoints
+from models import checkpoints, scenes
 from models.checkpoints import Model
 from models.data import Crops, Pictures, View, Wholes
 from models.recipes import RECIPES, Recipe, Schedule, aimed, built
+from models.scenes import Scenes
 from models.types import Needs
 
 SMALL_ENOUGH = 96
@@ -28,7 +30,8 @@ class Plan:
     with minutes alone, steps don't count. size: side of whole pictures or crops, or (height, width) of whole pictures,
     0 for the recipe's own. config: what differs from the network's defaults. aims: what differs from the recipe's
     objective. device: `auto`, `cpu`, `cuda`. compile: `auto` compiles where a compiler is at hand. save_every: seconds
-    between saved states. start_from: a checkpoint to begin with. half: store 16-bit weights, and 8-bit ones where a CPU
+    between saved states. scenes: of what was taken several times, to learn from as well; scenes_share: how much of a
+    batch is. start_from: a checkpoint to begin with. half: store 16-bit weights, and 8-bit ones where a CPU
     computes with 8 bits.
     """
 
@@ -46,6 +49,8 @@ class Plan:
     device: str = "auto"
     compile: str = "auto"
     save_every: float = 120.0
+    scenes: Path | None = None
+    scenes_share: float = 0.5
     start_from: Path | None = None
     half: bool = False
     quiet: bool = False
@@ -61,7 +66,7 @@ def plan_for(recipe: str, **values: Any) -> Plan:
     return Plan(recipe, schedule=replace(row.schedule, **changed), **values)
 
 
-def identity(plan: Plan, pictures: Pictures, start: Model | None) -> dict[str, Any]:
+def identity(plan: Plan, pictures: Pictures, scenes: Scenes | None, start: Model | None) -> dict[str, Any]:
     """What makes a run this run and no other, beside its network. Limits are not in it: they may change on the way."""
     recipe = RECIPES[plan.recipe]
     crop = recipe.crop
@@ -75,6 +80,7 @@ def identity(plan: Plan, pictures: Pictures, start: Model | None) -> dict[str, A
         "muon": plan.schedule.muon or None,  # None as in states from before there was any
         "size": crop and (side_of(plan.size) or crop),  # that of whole pictures is among the network's settings
         "pictures": pictures.fingerprint,
+        "scenes": f"{scenes.crops.pictures.fingerprint}, {scenes.share:g} of a batch" if scenes else None,
         "start_from": f"{start.description.title} ({start.description.sha256[:8]})" if start else None,
     }
 
@@ -94,6 +100,17 @@ def view_of(recipe: Recipe, pictures: Pictures, size: Size) -> View:
         return Wholes.of(pictures, common, recipe.mirrored)
     side = size or recipe.size
     return Wholes.of(pictures, (side, side), recipe.mirrored)
+
+
+def scenes_for(plan: Plan, view: View, device: torch.device) -> Scenes | None:
+    """Those that the plan names, if it does. Raises DataError, ValueError for a recipe that can't learn from any."""
+    if not plan.scenes:
+        return None
+    if RECIPES[plan.recipe].asks != ("denoise",) or not isinstance(view, Crops):
+        able = [name for name, recipe in RECIPES.items() if recipe.asks == ("denoise",) and recipe.crop]
+        raise ValueError(f"{plan.recipe} can't learn from scenes; those that can: {', '.join(able)}")
+    channels = len(view.pictures.train[0])
+    return scenes.load(plan.scenes, channels, view.side, plan.scenes_share, device)
 
 
 def side_of(size: Size) -> int:

@@ -21,7 +21,7 @@ from models.posterior import Posterior, active, joined, told_by_each
 from models.recipes import RECIPES, aimed, asks_of, configured
 from models.training import optimisers, recycling
 from models.training.halo import halos
-from models.training.plan import Plan, agreed, begun, check_crops, identity, settings_for, view_of
+from models.training.plan import Plan, agreed, begun, check_crops, identity, scenes_for, settings_for, view_of
 from models.training.reach import reaches
 from models.training.state import STATE, differences, read_state, under, write_state
 from models.unet import HALO_SIGMAS, UNetConfig
@@ -54,12 +54,13 @@ class Trainer:
         self.objective = aimed(self.recipe.objective, plan.aims)
         self.device = chosen_device(plan.device)
         self.view = view_of(self.recipe, pictures.to(self.device), plan.size)
+        self.scenes = scenes_for(plan, self.view, self.device)
         self.config = configured(self.recipe.architecture, agreed(settings_for(self.recipe, self.view), plan.config))
         start = checkpoints.load(plan.start_from) if plan.start_from else None
         torch.manual_seed(plan.seed)
         network = begun(self.recipe.architecture, self.config, start)
         check_crops(self.view, network.needs)
-        self.identity = identity(plan, pictures, start)
+        self.identity = identity(plan, pictures, self.scenes, start)
         self.started_from = start.description.title if start else None
         self.network: Any = channels_last(network.to(self.device))
         self.averaged = AveragedModel(self.network, multi_avg_fn=averaging(plan.schedule.averaging))
@@ -112,7 +113,7 @@ class Trainer:
         def ask() -> None:
             for batch in range(HEARD_BATCHES):
                 clean, spoiler = self.drawn(batch + 1)
-                self.lost(self.objective, self.network, clean, self.recipe.corruption(clean, spoiler), spoiler)
+                self.lost(self.objective, self.network, clean, self.spoilt(clean, spoiler), spoiler)
 
         self.progress.recycled += recycling.recycle(self.network, self.averaged.module, self.optimisers, ask)
 
@@ -132,8 +133,13 @@ class Trainer:
 
     def parts(self, clean: Tensor, generator: Generator) -> Parts:
         """The parts of this step's loss on a batch."""
-        objective, spoilt = at_step(self.objective, self.progress.step), self.recipe.corruption(clean, generator)
+        objective, spoilt = at_step(self.objective, self.progress.step), self.spoilt(clean, generator)
         return self.lost(objective, self.call, clean, spoilt, generator)
+
+    def spoilt(self, clean: Tensor, generator: Generator) -> Spoilt:
+        """A batch as the recipe spoils it, some of it replaced by shots of scenes where there are any."""
+        spoilt = self.recipe.corruption(clean, generator)
+        return self.scenes.among(clean, spoilt, generator) if self.scenes else spoilt
 
     def lost(self, objective: Objective, network: Any, clean: Tensor, spoilt: Spoilt, generator: Generator) -> Parts:
         """The parts of a loss on a batch, by a network."""
@@ -181,7 +187,7 @@ class Trainer:
         """Measures what the averaged network's convolutions that may be rounded are given, where it has any."""
         network: Any = self.averaged.module.eval()
         if names := getattr(network, "roundable", ()):
-            spoilt = (self.recipe.corruption(*self.drawn(batch + 1)) for batch in range(MEASURED_BATCHES))
+            spoilt = (self.spoilt(*self.drawn(batch + 1)) for batch in range(MEASURED_BATCHES))
             self.config = replace(self.config, reaches=reaches(network, names, spoilt))
 
     def fit_halo(self) -> None:
@@ -241,6 +247,7 @@ class Trainer:
         plan = self.plan
         training = {
             "data": data.name_of(plan.data),
+            "scenes": f"{data.name_of(plan.scenes)}, {plan.scenes_share:g} of a batch" if plan.scenes else None,
             "steps": self.progress.step,
             "minutes": round(self.progress.seconds / 60, 1),
             "batch": plan.schedule.batch,

@@ -248,12 +248,11 @@ LOUD = replace(SENSOR, low=1e-2, high=1e-2)
 CALMED = replace(LOUD, calmed=1.0)
 
 
-def test_noise_that_was_calmed_is_fainter_and_coarser_and_a_plain_picture_as_it_was():
+def test_noise_that_was_calmed_is_fainter_and_a_plain_picture_as_it_was():
     clean = flat(0.4, 16)
     before, after = noise_of(LOUD, clean), noise_of(CALMED, clean)
     assert torch.allclose(LOUD(clean, seeded(3)).target(clean), CALMED(clean, seeded(3)).target(clean), atol=1e-5)
     assert 0.2 * rms(before).mean() < rms(after).mean() < 0.9 * rms(before).mean()
-    assert (beside(after) > beside(before) + 0.03).all()
     assert (rms(finest(after)) < 0.9 * rms(finest(before))).all()
     assert rms(finest(after)).mean() < 0.6 * rms(finest(before)).mean()
 

@@ -3,7 +3,19 @@ import torch
 from torch import Generator
 
 from models.colour import luma
-from models.corruptions import Binarized, Dropout, Gaussian, Grey, Mixture, Nothing, OneOf, Poisson, SaltPepper, Spoilt
+from models.corruptions import (
+    Binarized,
+    Dropout,
+    Gaussian,
+    Grey,
+    Mixture,
+    Nothing,
+    OneOf,
+    Poisson,
+    SaltPepper,
+    Spoilt,
+    judged,
+)
 
 GREY = torch.full((2, 3, 96, 96), 0.5)
 ALL = [
@@ -135,3 +147,16 @@ def test_without_colour_lightness_is_left():
     spoilt = Grey()(clean, Generator())
     assert torch.equal(spoilt.pixels, luma(clean))
     assert torch.equal(spoilt.target(clean), clean)
+
+
+def test_a_level_is_judged_off_by_a_share_and_faint_noise_may_be_missed():
+    level = torch.full((20_000,), 5 / 255)
+    told = judged(level, seeded(), misjudged=0.25, missed=0.0)
+    assert float((told / level).log().std()) == pytest.approx(0.25, abs=0.01)
+    missed = 255 * judged(level, seeded(), misjudged=0.0, missed=0.4)
+    lost = missed[(missed - 5).abs() > 1e-3]
+    assert len(lost) / len(level) == pytest.approx(0.4, abs=0.02)
+    assert float(lost.max()) <= 3
+    assert float(lost.mean()) == pytest.approx(1.5, abs=0.05)
+    loud = torch.full((100,), 9 / 255)
+    assert torch.equal(judged(loud, seeded(), misjudged=0.0, missed=1.0), loud)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 
@@ -65,6 +66,33 @@ def test_grey_photographs_are_learned_as_grey(tmp_path: Path):
     np.savez(tmp_path / "set.npz", train_images=np.zeros((3, 32, 32), np.uint8))
     training.train(plan("photo", tmp_path / "set.npz", tmp_path), tmp_path / "mine")
     assert checkpoints.load(tmp_path / "mine").network.needs.channels == 1
+
+
+def two_shots(folder: Path) -> Path:
+    """A scene of which they are."""
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(90, 110, (32, 32, 3), np.uint8)
+        (folder / "bench").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / "bench" / f"{number}.png")
+    return folder
+
+
+def test_shots_of_scenes_are_learned_from_and_resumed_with(photographs: Path, tmp_path: Path):
+    asked = plan("photo", photographs, tmp_path, scenes=two_shots(tmp_path / "shots"), scenes_share=1.0)
+    trainer = Trainer(asked, data.load(photographs))
+    spoilt = trainer.spoilt(*trainer.drawn())
+    assert float(spoilt.pixels.min()) >= 90 / 255
+    assert float(spoilt.pixels.max()) < 110 / 255
+    trainer.step()
+    trainer.save()
+    with pytest.raises(ValueError, match="another run: scenes was"):
+        training.train(replace(asked, scenes_share=0.5), tmp_path / "mine")
+    assert training.train(asked, tmp_path / "mine").training["scenes"] == "shots, 1 of a batch"
+
+
+def test_what_learns_from_no_scenes_says_so(photographs: Path, tmp_path: Path):
+    with pytest.raises(ValueError, match="vae can't learn from scenes; those that can: photo, photo-real"):
+        Trainer(plan("vae", photographs, tmp_path, scenes=two_shots(tmp_path / "shots")), data.load(photographs))
 
 
 def test_half_stores_in_8_bits_what_a_cpu_computes_with_in_8(photographs: Path, tmp_path: Path):

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from shutil import copytree
+from shutil import copy, copytree
 
 import pytest
 from verbs import run
@@ -57,3 +57,17 @@ def test_what_can_not_be_read_on_the_shelf_keeps_no_training_from_being(photogra
     assert run(tmp_path, *train, "--set", "widths=[4]", "--compile", "off", "--quiet") == 0
     assert run(tmp_path, "evaluate", "mine", "--data", photographs, "--limit", 2) == 0
     assert f"left out of {tmp_path}: scratch: " in capsys.readouterr().err
+
+
+def test_scenes_are_learned_from_on_the_command_line(photographs: Path, tmp_path: Path, capsys):
+    bench = tmp_path / "scenes" / "bench"
+    bench.mkdir(parents=True)
+    for name in ("first.png", "second.png"):
+        copy(photographs / "a.png", bench / name)
+    train = ["train", "photo", "--data", photographs, "--name", "mine", "--steps", 1, "--batch", 2, "--size", 16]
+    train += ["--set", "widths=[4, 8]", "--compile", "off", "--quiet", "--scenes", bench.parent]
+    assert run(tmp_path, *train, "--scenes-share", "0.25") == 0
+    assert checkpoints.load(tmp_path / "mine").description.training["scenes"] == "scenes, 0.25 of a batch"
+    (bench / "second.png").unlink()
+    assert run(tmp_path, *train) == 1
+    assert "the scene bench has a single shot" in capsys.readouterr().err
