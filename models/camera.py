@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from models.bayer import Phase, demosaicked, demosaicked_along_edges, mosaicked
 from models.colour import luma
-from models.corruptions import Spoilt, coded, judged, normal, uniform, without_colour
+from models.corruptions import Spoilt, coded, judged, normal, scaled, uniform, without_colour
 from models.jpeg import Jpeg, to_rgb, to_ycc
 from models.types import Batch, Level, Mosaic
 
@@ -340,10 +340,3 @@ def binomial(planes: Tensor, axis: int, step: int) -> Tensor:
     size = planes.shape[axis] - 4 * step
     a, b, c, d, e = (planes.narrow(axis, tap * step, size) for tap in range(5))
     return (a + e).add_(b + d, alpha=4).add_(c, alpha=6).div_(16)
-
-
-def scaled(pixels: Tensor, sides: list[int]) -> Tensor:
-    """`b c h w` brought to (height, width) by antialiased bicubic filters, as it is if it fits."""
-    if list(pixels.shape[2:]) == sides:
-        return pixels
-    return F.interpolate(pixels, sides, mode="bicubic", antialias=True).clamp(0, 1)

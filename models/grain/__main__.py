@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from tqdm import trange
 
 from models import data, grain
-from models.camera import Camera, scaled
+from models.camera import Camera
 from models.colour import luma
-from models.corruptions import Corruption, Gaussian, Nothing, coded
+from models.corruptions import Corruption, Gaussian, Nothing, coded, scaled
 from models.grain.statistics import statistics
 from models.jpeg import Jpeg
 from models.types import GREY_LEVELS, Batch, Picture8

@@ -160,3 +160,16 @@ def test_a_level_is_judged_off_by_a_share_and_faint_noise_may_be_missed():
     assert float(lost.mean()) == pytest.approx(1.5, abs=0.05)
     loud = torch.full((100,), 9 / 255)
     assert torch.equal(judged(loud, seeded(), misjudged=0.0, missed=1.0), loud)
+
+
+def test_some_are_left_as_they_are_at_half_their_size():
+    clean = torch.rand(40, 3, 33, 32, generator=seeded())
+    spoilt = Nothing(told=3.0, reduced=0.5)(clean, seeded())
+    assert torch.equal(spoilt.pixels, spoilt.target(clean))
+    same = (spoilt.pixels == clean).flatten(1).all(1)
+    assert 10 < int(same.sum()) < 30
+    small = spoilt.pixels[~same]
+    assert torch.equal(small, small.flip(3))
+    assert torch.equal(small[:, :, 1:], small[:, :, 1:].flip(2))
+    half = torch.nn.functional.interpolate(clean[~same], (17, 16), mode="bicubic", antialias=True).clamp(0, 1)
+    assert torch.equal(small[:, :, :17, :16], half)
