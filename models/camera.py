@@ -59,7 +59,7 @@ class Camera:
     enlarged: of a picture enlarged first, for what a camera draws is soft where it is seen pixel by pixel. resized: of
     a sensor with other pixels than the picture's. calmed: of noise reduction in the camera. retouched: of sharpening
     and smoothing. compressed: of `jpeg`, which the noisy picture goes through alone.
-    misjudged, missed: how the level that is told is off the root mean square difference (`corruptions.judged`).
+    misjudged: deviation of the logarithm of the level that is told, around that of the root mean square difference.
     """
 
     low: float = 2e-5
@@ -72,7 +72,6 @@ class Camera:
     compressed: float = 0.6
     jpeg: Jpeg = field(default_factory=Jpeg)
     misjudged: float = 0.25
-    missed: float = 0.0
 
     def __call__(self, clean: Batch, generator: Generator) -> Spoilt:
         """Three channels, or one; of pictures without colour the result has none."""
@@ -145,7 +144,7 @@ class Camera:
     def told(self, noisy: Batch, target: Batch, generator: Generator) -> Level:
         """The root mean square difference, misjudged, as a user or an estimator tells it."""
         level = (noisy - target).square().flatten(1).mean(1).sqrt()
-        return judged(level, generator, self.misjudged, self.missed)
+        return judged(level, generator, self.misjudged)
 
 
 def as_grey_as(clean: Batch, pixels: Batch) -> Batch:

@@ -33,16 +33,10 @@ class Spoilt(NamedTuple):
 
 Corruption = Callable[[Batch, Generator], Spoilt]
 
-FAINT, UNFOUND = 8 / GREY_LEVELS, 3 / GREY_LEVELS
-"""Noise below the first may escape who estimates it; what is told then is at most the second."""
 
-
-def judged(level: Level, generator: Generator, misjudged: float, missed: float) -> Level:
-    """A level as a user or an estimator tells it: its logarithm off by a deviation of `misjudged`; and by the chance
-    `missed` faint noise is not found, and what is told says nothing of it."""
-    lost = (level < FAINT) & (uniform(generator, len(level)) < missed)
-    guessed = level * torch.exp(misjudged * normal(generator, level.shape))
-    return torch.where(lost, UNFOUND * uniform(generator, len(level)), guessed)
+def judged(level: Level, generator: Generator, misjudged: float) -> Level:
+    """A level as a user or an estimator tells it: its logarithm is off by a deviation of `misjudged`."""
+    return level * torch.exp(misjudged * normal(generator, level.shape))
 
 
 @dataclass(frozen=True)

@@ -212,8 +212,8 @@ PHOTO = Recipe(
 CAMERAS = Mixture(
     (
         Gaussian(0, 100, power=1.5),
-        Camera(enlarged=0.5, misjudged=0.5, missed=0.35),
-        Camera(enlarged=0.6, calmed=1.0, retouched=0.8, misjudged=0.5, missed=0.35),
+        Camera(enlarged=0.5, misjudged=0.5),
+        Camera(enlarged=0.6, calmed=1.0, retouched=0.8, misjudged=0.5),
         Nothing(told=3.0, reduced=0.5),
     ),
     (3, 10, 16, 7),

@@ -16,7 +16,7 @@ from models.corruptions import Spoilt, judged, uniform
 from models.data import Crops, DataError, Pictures
 from models.types import Batch, Picture8
 
-MISJUDGED, MISSED = 0.5, 0.35
+MISJUDGED = 0.5
 """Levels are told of the shots as they are of what `models.camera` makes for `photo-real`."""
 
 
@@ -37,7 +37,7 @@ class Scenes:
         # Places are drawn where the pictures are cut, as those of the clean batch are: on the CPU.
         seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
         shot, mean, level = self.drawn(len(clean), Generator().manual_seed(seed))
-        told = torch.where(mine, judged(level, generator, MISJUDGED, MISSED), spoilt.level)
+        told = torch.where(mine, judged(level, generator, MISJUDGED), spoilt.level)
         pixels, target = (
             torch.where(mine.view(-1, 1, 1, 1), ours, theirs)
             for ours, theirs in ((shot, spoilt.pixels), (mean, spoilt.target(clean)))
