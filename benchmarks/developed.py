@@ -6,9 +6,9 @@ light by a camera's colours and noise, written as raw files (DNG) and developed 
 demosaic, its own noise reduction, sharpening, a film's tone curve or none, JPEG. FOLDER gets for each of them
 `NAME_real.png` beside `NAME_mean.png`, the mean of so many other shots as photographs of still scenes are measured
 by, and `python -m benchmarks.quality --real FOLDER` measures on it. With `--shots` it is the photographs that a
-training does learn from, and FOLDER gets a folder for each with so many shots of it, as `denoir train --shots` takes
-them. RawTherapee 5.9 or later must be installed (`apt-get install rawtherapee`), and tifffile, which scikit-image
-brings.
+training does learn from, and FOLDER gets a folder for each with so many shots of it, as `denoir train --scenes` takes
+them; with `--clean` one picture of each, without noise. RawTherapee 5.9 or later must be installed (`apt-get install
+rawtherapee`), and tifffile, which scikit-image brings.
 """
 
 import argparse
@@ -98,15 +98,20 @@ def main() -> None:
     asked.add_argument("photos", type=Path, help="folder of photographs")
     asked.add_argument("folder", type=Path, help="that is written to")
     asked.add_argument("--count", type=int, default=68, help="of pairs, or of scenes (default: 68)")
-    asked.add_argument("--shots", type=int, help="of each scene, to learn from")
+    learned = asked.add_mutually_exclusive_group()
+    learned.add_argument("--shots", type=int, help="so many of each photograph that is learned from")
+    learned.add_argument("--clean", action="store_true", help="the photographs that are learned from, without noise")
     given = asked.parse_args()
     pictures = data.load(given.photos)
+    shots = 1 if given.clean else given.shots
     for number in trange(given.count):
-        write, some = (write_scene, pictures.train) if given.shots else (write_pair, pictures.held_out)
+        some = pictures.train if shots else pictures.held_out
         picture = data.as_colour(some[number % len(some)]).permute(1, 2, 0).numpy()
-        seed = [number] if given.shots is None else [number, given.shots]  # not as those that are measured on
-        files = taken(picture, given.shots or 1 + SHOTS, np.random.default_rng(seed))
-        write(given.folder, f"{number:03d}", files)
+        if shots:  # drawn otherwise than what is measured on
+            files = taken(picture, shots, np.random.default_rng([number, shots]), noisy=not given.clean)
+            write_shots(given.folder / f"{number:03d}", files)
+        else:
+            write_pair(given.folder, f"{number:03d}", taken(picture, 1 + SHOTS, np.random.default_rng(number)))
 
 
 def write_pair(folder: Path, name: str, files: list[bytes]) -> None:
@@ -117,21 +122,21 @@ def write_pair(folder: Path, name: str, files: list[bytes]) -> None:
     Image.fromarray(np.rint(np.mean(others, axis=0)).astype(np.uint8)).save(folder / f"{name}_mean.png")
 
 
-def write_scene(folder: Path, name: str, files: list[bytes]) -> None:
-    """All shots, as they are."""
-    (folder / name).mkdir(parents=True, exist_ok=True)
+def write_shots(folder: Path, files: list[bytes]) -> None:
+    """As they are."""
+    folder.mkdir(parents=True, exist_ok=True)
     for number, file in enumerate(files):
-        (folder / name / f"{number}.jpg").write_bytes(file)
+        (folder / f"{number}.jpg").write_bytes(file)
 
 
-def taken(picture: Pixels, count: int, random: np.random.Generator) -> list[bytes]:
+def taken(picture: Pixels, count: int, random: np.random.Generator, noisy: bool = True) -> list[bytes]:
     """So many shots of a cut out of a picture, developed alike: JPEGs."""
     sensor = seen(enlarged(picture, random), random)
     shot = np.exp(random.uniform(*np.log(SHOT_NOISE)))
     read = np.exp(log_read_noise(np.log(shot), random.normal()))
     profile = drawn(random)
     quality, halved = int(random.integers(90, 99)), int(random.integers(3))
-    noise = np.sqrt(shot * sensor.mosaic + read) * random.normal(size=(count, *sensor.mosaic.shape))
+    noise = noisy * np.sqrt(shot * sensor.mosaic + read) * random.normal(size=(count, *sensor.mosaic.shape))
     with tempfile.TemporaryDirectory() as folder:
         return [as_jpeg(developed(sensor, one, profile, Path(folder)), quality, halved) for one in noise]
 

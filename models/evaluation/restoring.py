@@ -51,7 +51,7 @@ SPOILT: dict[str, Corruption] = {
 
 CAMERAS: dict[str, Corruption] = {
     "a camera's": Camera(),
-    "a camera's, calmed in it": Camera(calmed=1.0, retouched=0.6),
+    "a camera's, calmed in it": Camera(calmed=1.0, retouched=0.8),
 }
 """What one that is told the level is measured on with nothing told."""
 WINDOW = 11

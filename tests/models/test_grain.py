@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import SAMPLES
 from PIL import Image
 from torch import Generator
 
-from models import grain
+from models import grain, scenes
 from models.camera import Camera
 from models.corruptions import Nothing
 from models.evaluation import floats_of, to_pixels
@@ -107,6 +108,28 @@ def test_the_grid_of_jpeg_is_seen_wherever_it_begins():
         assert steps(squeezed, shift) > 2 * steps(photograph(), shift)
 
 
+def written(folder: Path, shots: list[np.ndarray]) -> None:
+    folder.mkdir(parents=True)
+    for number, shot in enumerate(shots):
+        Image.fromarray(shot).save(folder / f"{number}.png")
+
+
+def test_of_a_shot_of_a_scene_the_noise_is_told_with_its_colour_and_without(tmp_path: Path):
+    clean, random = np.full((200, 200, 3), 120.0), np.random.default_rng(0)
+    shots = [np.rint(clean + 9 * random.normal(size=clean.shape)).astype(np.uint8) for _ in range(3)]
+    written(tmp_path / "one", shots)
+    some = scenes.load(tmp_path, 3, 128, 1.0, torch.device("cpu"))
+    drawn = [training.shot(some, random) for _ in range(60)]
+    assert {one.shape[1] for one, _ in drawn} == {3}
+    assert len({one.shape[2] for one, _ in drawn}) > 20
+    colourless = [float((one[:, 0] - one[:, 2]).abs().max()) == 0 for one, _ in drawn]
+    assert 0 < sum(colourless) < 20
+    of_luma = 9 * (0.299**2 + 0.587**2 + 0.114**2) ** 0.5
+    for grey, (one, level) in zip(colourless, drawn, strict=True):
+        assert level == pytest.approx(of_luma if grey else 9, rel=0.05)
+        assert 255 * float(one.std()) == pytest.approx(level, rel=0.1)
+
+
 def test_it_is_learned_anew_by_its_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys):
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -116,7 +139,9 @@ def test_it_is_learned_anew_by_its_command(monkeypatch: pytest.MonkeyPatch, tmp_
     for name, value in {"COUNT": 60, "CHECKED": 20, "KINDS": kinds, "EPOCHS": 40, "SIDES": (64, 96)}.items():
         monkeypatch.setattr(training, name, value)
     monkeypatch.setattr(grain, "WEIGHTS", tmp_path / "weights.npz")
-    monkeypatch.setattr(sys, "argv", ["models.grain", str(photos)])
+    for number, name in enumerate(("bridge", "cat")):
+        written(tmp_path / "scenes" / name, [taken(photograph(name), 3e-3, seed)[0] for seed in (number, number + 2)])
+    monkeypatch.setattr(sys, "argv", ["models.grain", str(photos), str(tmp_path / "scenes"), str(photos)])
     grain.layers.cache_clear()
     try:
         training.main()
