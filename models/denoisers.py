@@ -2,8 +2,9 @@
 
 White noise is loud in the finest detail, where `models.noise` measures it; what a camera develops and compresses has
 little there, and `models.grain` judges it. So noise is white where the second finds hardly more than the first: on 17
-photographs that were held out at most 1.4 times as much of white noise of 4 grey levels or more, at most 2.0 times of
-less, but 1.8 to 12 times of a camera's. docs/photo.md has what each of the two denoisers makes of such pictures.
+photographs that were held out at most 1.2 times as much of white noise of 4 grey levels or more, at most 1.8 times of
+less, but 5 times and more of a camera's where it finds any. docs/photo.md has what each of the two denoisers makes of
+such pictures.
 """
 
 from typing import NamedTuple
@@ -22,7 +23,7 @@ COARSER = 1.7
 """What comes to more than so many times the noise in the finest detail is a camera's."""
 TOLD = 1.0
 """Grey levels: the least that is told of a photograph. Cameras leave noise beside detail, where neither finds it; a
-clean photograph told so much comes back at 47 dB or more (docs/photo.md)."""
+clean photograph told so much comes back at 46 dB or more (docs/photo.md)."""
 
 
 class Noise(NamedTuple):

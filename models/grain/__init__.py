@@ -1,9 +1,10 @@
 """How strong a camera's noise is in a picture. It is coarse once it is developed and compressed, so that
 `models.noise`, which looks where texture has least, finds next to nothing of it; a small network tells it from texture
-by the statistics of many patches, learned from pictures that `models.camera` spoilt.
+by the statistics of many patches, learned from pictures that `models.camera` spoilt and from what another's raw
+converter made of such noise.
 
-`python -m models.grain photos` makes the network anew, and prints how well it judges photographs that it did not learn
-from.
+`python -m models.grain photos scenes developed` makes the network anew, and prints how well it judges photographs that
+it did not learn from.
 """
 
 from functools import cache
