@@ -54,8 +54,8 @@ class Camera:
     """Each picture taken by a camera of its own. The level told is what the noise came to, misjudged.
 
     low, high: bounds of the shot noise, its variance at white on the sensor, drawn log-uniformly; the read noise
-    follows. These bounds make noise of 1 to 41 grey levels root mean square (first and last hundredth; the median is
-    6.6), measured in 8 bits after all else on crops of 128 px out of photographs. curved: chance of a tone curve.
+    follows. These bounds make noise of 1 to 40 grey levels root mean square (first and last hundredth; the median is
+    6.2), measured in 8 bits after all else on crops of 128 px out of photographs. curved: chance of a tone curve.
     enlarged: of a picture enlarged first, for what a camera draws is soft where it is seen pixel by pixel. resized: of
     a sensor with other pixels than the picture's. calmed: of noise reduction in the camera. retouched: of sharpening
     and smoothing. compressed: of `jpeg`, which the noisy picture goes through alone.

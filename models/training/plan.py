@@ -30,9 +30,9 @@ class Plan:
     with minutes alone, steps don't count. size: side of whole pictures or crops, or (height, width) of whole pictures,
     0 for the recipe's own. config: what differs from the network's defaults. aims: what differs from the recipe's
     objective. device: `auto`, `cpu`, `cuda`. compile: `auto` compiles where a compiler is at hand. save_every: seconds
-    between saved states. scenes: of what was taken several times, to learn from as well; scenes_share: how much of a
-    batch is. start_from: a checkpoint to begin with. half: store 16-bit weights, and 8-bit ones where a CPU
-    computes with 8 bits.
+    between saved states. scenes: shots of still scenes to learn from as well; scenes_share: how much of a batch they
+    are. start_from: a checkpoint to begin with. half: store 16-bit weights, and 8-bit ones where a CPU computes with
+    8 bits.
     """
 
     recipe: str
