@@ -8,6 +8,7 @@ with install_import_hook(["models"], "shapes.checked"):
     import models.evaluation
     import models.training  # noqa: F401  everything below it is imported, and so checked, with it
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,13 @@ def photographs(tmp_path: Path) -> Path:
     for number, (name, size) in enumerate([("a.png", (40, 32)), ("b.jpg", (64, 48)), ("more/c.png", (33, 57))]):
         Image.fromarray(scene(size[1], size[0], number)).save(folder / name)
     return folder
+
+
+def write_shots(folder: Path, shots: Iterable[np.ndarray]) -> None:
+    """A scene, as `models.scenes` reads it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, shot in enumerate(shots):
+        Image.fromarray(shot).save(folder / f"{number}.png")
 
 
 def scene(height: int, width: int, seed: int) -> np.ndarray:

@@ -106,8 +106,8 @@ def scenes_for(plan: Plan, view: View, device: torch.device) -> Scenes | None:
     """Those that the plan names, if it does. Raises DataError, ValueError for a recipe that can't learn from any."""
     if not plan.scenes:
         return None
-    if RECIPES[plan.recipe].asks != ("denoise",) or not isinstance(view, Crops):
-        able = [name for name, recipe in RECIPES.items() if recipe.asks == ("denoise",) and recipe.crop]
+    able = [name for name, recipe in RECIPES.items() if recipe.asks == ("denoise",) and recipe.crop]
+    if plan.recipe not in able or not isinstance(view, Crops):  # the latter is so of all with crops
         raise ValueError(f"{plan.recipe} can't learn from scenes; those that can: {', '.join(able)}")
     channels = len(view.pictures.train[0])
     return scenes.load(plan.scenes, channels, view.side, plan.scenes_share, device)

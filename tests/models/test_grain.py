@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SAMPLES
+from conftest import SAMPLES, write_shots
 from PIL import Image
 from torch import Generator
 
@@ -108,16 +108,10 @@ def test_the_grid_of_jpeg_is_seen_wherever_it_begins():
         assert steps(squeezed, shift) > 2 * steps(photograph(), shift)
 
 
-def written(folder: Path, shots: list[np.ndarray]) -> None:
-    folder.mkdir(parents=True)
-    for number, shot in enumerate(shots):
-        Image.fromarray(shot).save(folder / f"{number}.png")
-
-
 def test_of_a_shot_of_a_scene_the_noise_is_told_with_its_colour_and_without(tmp_path: Path):
     clean, random = np.full((200, 200, 3), 120.0), np.random.default_rng(0)
     shots = [np.rint(clean + 9 * random.normal(size=clean.shape)).astype(np.uint8) for _ in range(3)]
-    written(tmp_path / "one", shots)
+    write_shots(tmp_path / "one", shots)
     some = scenes.load(tmp_path, 3, 128, 1.0, torch.device("cpu"))
     drawn = [training.shot(some, random) for _ in range(60)]
     assert {one.shape[1] for one, _ in drawn} == {3}
@@ -140,7 +134,9 @@ def test_it_is_learned_anew_by_its_command(monkeypatch: pytest.MonkeyPatch, tmp_
         monkeypatch.setattr(training, name, value)
     monkeypatch.setattr(grain, "WEIGHTS", tmp_path / "weights.npz")
     for number, name in enumerate(("bridge", "cat")):
-        written(tmp_path / "scenes" / name, [taken(photograph(name), 3e-3, seed)[0] for seed in (number, number + 2)])
+        write_shots(
+            tmp_path / "scenes" / name, [taken(photograph(name), 3e-3, seed)[0] for seed in (number, number + 2)]
+        )
     monkeypatch.setattr(sys, "argv", ["models.grain", str(photos), str(tmp_path / "scenes"), str(photos)])
     grain.layers.cache_clear()
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from conftest import write_shots
 from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 
@@ -70,10 +70,8 @@ def test_grey_photographs_are_learned_as_grey(tmp_path: Path):
 
 def two_shots(folder: Path) -> Path:
     """A scene of which they are."""
-    for number in range(2):
-        pixels = np.random.default_rng(number).integers(90, 110, (32, 32, 3), np.uint8)
-        (folder / "bench").mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(folder / "bench" / f"{number}.png")
+    seeds = (np.random.default_rng(number) for number in range(2))
+    write_shots(folder / "bench", (seed.integers(90, 110, (32, 32, 3), np.uint8) for seed in seeds))
     return folder
 
 
