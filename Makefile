@@ -68,7 +68,7 @@ lock: $(VENV)/ready-dev
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
 
-$(VENV)/ready: pyproject.toml
+$(VENV)/ready: pyproject.toml models/winograd.c
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet "$(TORCH)"
 	$(BIN)/pip install --quiet --editable .

@@ -195,14 +195,22 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Model:
 
 def network_of(description: Description, data: bytes, where: str) -> nn.Module:
     """The network with its weights. It is built without memory first, so a config that lies allocates nothing."""
+    network = outline(description, where)
     try:
         tensors = storage.restored(load_tensors(data))
-        with torch.device("meta"):
-            network = built(description.architecture, configured(description.architecture, description.config))
         network.load_state_dict(tensors, assign=True)
     except (ValueError, RuntimeError, TypeError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{where}: the weights don't fit the config: {in_a_line(error)}") from error
     return network.requires_grad_(False)
+
+
+def outline(description: Description, where: str) -> Any:
+    """The network without its weights. Raises CheckpointError where there is no such network."""
+    try:
+        with torch.device("meta"):
+            return built(description.architecture, configured(description.architecture, description.config))
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise CheckpointError(f"{where}: there is no such network: {in_a_line(error)}") from error
 
 
 def contents(path: Path) -> bytes:

@@ -1,8 +1,8 @@
 """Asking a network: pixels in, pixels out. Both the service's engine and the command line ask through these.
 
 A task is a module around the network that takes pixels as they were uploaded (uint8 or uint16, `h w c`). On a GPU
-graphs that PyTorch captured of it are replayed; on a CPU it runs compiled by OpenVINO, and in PyTorch where OpenVINO is
-not installed or does not give what PyTorch gives.
+graphs that PyTorch captured of it are replayed; on a CPU it runs compiled by OpenVINO, or by kernels of our own where
+these gain; and in PyTorch where neither is there or gives what PyTorch gives.
 """
 
 import logging
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models import checkpoints, colour, compiled, letterbox, restore, sampling
+from models import checkpoints, colour, compiled, letterbox, restore, sampling, winograd
 from models.compiled import CannotCompile, Compiled, Rounded
 from models.eager import Eager, Program
 from models.graphed import Cuda, Graphed
@@ -95,21 +95,28 @@ class Session:
     @property
     def made(self) -> str:
         """What runs it, and in how many bits."""
-        programs = [program for program in self.programs.values() if isinstance(program, Compiled)]
-        eight = any(program.eight_bits for program in programs)
+        programs = self.programs.values()
+        if any(isinstance(program, Quick) for program in programs):
+            return "PyTorch with Winograd's kernels, fp32"
+        compiled = [program for program in programs if isinstance(program, Compiled)]
+        eight = any(program.eight_bits for program in compiled)
         bits = f"{'bf16' if self.low_precision else 'fp32'}{' and int8' if eight else ''}"
-        return f"{'OpenVINO' if programs else 'PyTorch'}, {bits}"
+        return f"{'OpenVINO' if compiled else 'PyTorch'}, {bits}"
 
     def program(self, task: str) -> Program:
         """The task's program, made when first asked for."""
         if task not in self.programs:
-            self.programs[task] = self.compiled(task) or self.graphed(task) or self.eager(task)
+            self.programs[task] = self.quick(task) or self.compiled(task) or self.graphed(task) or self.eager(task)
         return self.programs[task]
 
     def prepare(self, asks: tuple[str, ...]) -> None:
-        """Makes the programs for all that the model is asked."""
+        """Makes the programs for all that the model is asked; and keeps the graphs that another processor would need,
+        should what is kept come to one."""
         for ask in asks:
             self.program(TASK_OF[ask])
+            if self.graphs and self.device.type == "cpu" and compiled.available():
+                with suppress(CannotCompile):
+                    self.graph(TASK_OF[ask], TASKS[TASK_OF[ask]].module(self.network))
 
     def eager(self, task: str) -> Eager:
         """In PyTorch, in bf16 where the network may and the processor can."""
@@ -127,6 +134,20 @@ class Session:
         program(*example, answer=np.dtype(answer))  # met once, so that the next is captured
         if (difference := apart(program, eager, example, answer)) > BF16_DISAGREEMENT or not program.graphs:
             log.warning("%s: graphs of %s can't be replayed (%.2g off); runs without", self.title, task, difference)
+            return None
+        return program
+
+    def quick(self, task: str) -> Eager | None:
+        """In PyTorch, convolutions by Winograd's kernels, checked against those without; None where nothing is gained
+        or they disagree."""
+        if self.device.type != "cpu" or not winograd.quickens(self.network):
+            return None
+        module = TASKS[task].module(self.network)
+        program = Quick(TASKS[task].module(winograd.frozen(self.network)), self.device)
+        with one_thread():
+            difference = disagreement(program, module, TASKS[task].example(self.needs), TASKS[task].answer)
+        if difference > FP32_DISAGREEMENT:
+            log.warning("%s: by Winograd's kernels %s is %.2g off; runs without", self.title, task, difference)
             return None
         return program
 
@@ -230,6 +251,10 @@ class Session:
         return tint[0].copy(), bool(np.isfinite(magnitude).all())  # as above
 
 
+class Quick(Eager):
+    """One whose convolutions are computed by Winograd's kernels."""
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """PyTorch computes alone meanwhile: of what is done but once at a start more threads take seconds to wait for one
@@ -275,8 +300,10 @@ def in_channels(tiles: np.ndarray, wanted: int) -> np.ndarray:
 def draw_apart(folder: Path, asks: tuple[str, ...], graphs: Path) -> None:
     """Draws the graphs of a checkpoint that are not kept yet, in a process of its own: what PyTorch loads to do so, 110
     MB, would stay in memory beside a large picture. Where no process can be had they are drawn when they are needed."""
-    names = [compiled.name_of(checkpoints.describe(folder).sha256, TASK_OF[ask]) for ask in asks]
-    if compiled.available() and not all(compiled.is_kept(graphs, name) for name in names):
+    described = checkpoints.describe(folder)
+    names = [compiled.name_of(described.sha256, TASK_OF[ask]) for ask in asks]
+    needed = compiled.available() and not all(compiled.is_kept(graphs, name) for name in names)
+    if needed and not winograd.quickens(checkpoints.outline(described, folder.name)):
         with suppress(BrokenProcessPool, OSError), ProcessPoolExecutor(1, get_context("spawn")) as pool:
             pool.submit(draw, folder, asks, graphs).result()
 

@@ -60,7 +60,7 @@ class UNet(nn.Module):
         self.middle = residuals(widths[-1], blocks)
         self.enlarge = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
         self.up = nn.ModuleList(residuals(width, blocks) for width in widths[:-1])
-        self.tail = nn.Conv2d(widths[0], config.channels * fold, 3, padding=1)
+        self.tail = Precise(widths[0], config.channels * fold, 3, padding=1)
         for parameter in self.tail.parameters():
             nn.init.zeros_(parameter)  # so that training starts from the picture as it is
         residual = [name for name, module in self.named_modules() if isinstance(module, Residual)]
@@ -97,10 +97,16 @@ class UNet(nn.Module):
             x = reduce(skips[-1])
         x = self.middle(x)
         for blocks, enlarge, skip in zip(reversed(self.up), reversed(self.enlarge), reversed(skips), strict=True):
-            x = blocks(enlarge(x) + skip)
-        # The last layer in fp32: rounding its answer to bf16 would move pixels by a grey level where noise is strong.
-        noise = F.conv2d((x + head).float(), self.tail.weight.float(), cast(Tensor, self.tail.bias).float(), padding=1)
-        return noisy - F.pixel_shuffle(noise, self.config.unshuffle)
+            x = blocks(enlarge(x).add_(skip))
+        return noisy - F.pixel_shuffle(self.tail(x.add_(head)), self.config.unshuffle)
+
+
+class Precise(nn.Conv2d):
+    """A convolution in fp32, whatever its weights are: as the last layer, since rounding its answer to bf16 would move
+    pixels by a grey level where noise is strong."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._conv_forward(input.float(), self.weight.float(), cast(Tensor, self.bias).float())
 
 
 def coarsest_step(config: UNetConfig) -> int:

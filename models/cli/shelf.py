@@ -8,14 +8,11 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-import torch
-
 from models import catalog, checkpoints, inference
 from models.arguments import device
 from models.catalog import SHIPPED, Catalog
 from models.checkpoints import CheckpointError, Description, Model
 from models.inference import Session
-from models.recipes import built, configured
 from models.types import Needs
 
 
@@ -103,14 +100,7 @@ def needs_of(entry: catalog.Entry) -> Needs:
 
     Raises CheckpointError.
     """
-    described = entry.description
-    try:
-        with torch.device("meta"):
-            network: Any = built(described.architecture, configured(described.architecture, described.config))
-            return network.needs
-    except (ValueError, RuntimeError, TypeError) as error:
-        told = checkpoints.in_a_line(error)
-        raise CheckpointError(f"{entry.folder.name}: there is no such network: {told}") from error
+    return checkpoints.outline(entry.description, entry.folder.name).needs
 
 
 def aligned(rows: list[tuple[str, ...]], width: int | None = None) -> Iterator[str]:

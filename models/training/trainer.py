@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from models import checkpoints, data
+from models import checkpoints, data, winograd
 from models.checkpoints import Description
 from models.corruptions import Spoilt
 from models.data import Crops, Pictures, Wholes
@@ -64,8 +64,8 @@ class Trainer:
         self.started_from = start.description.title if start else None
         self.network: Any = channels_last(network.to(self.device))
         self.averaged = AveragedModel(self.network, multi_avg_fn=averaging(plan.schedule.averaging))
-        self.call = torch.compile(self.network) if can_compile(plan.compile, self.device) else self.network
         self.low_precision = has_bfloat16(self.device)
+        self.call = called(self.network, plan.compile, self.device)
         self.optimisers = optimisers.made_for(self.network, plan.schedule, self.low_precision)
         self.progress = Progress()
 
@@ -284,6 +284,14 @@ def averaging(decay: float) -> Any:
             mean.lerp_(value, 1 - kept)
 
     return average
+
+
+def called(network: Any, choice: str, device: torch.device) -> Any:
+    """What a step calls, with the network's own weights: by Winograd's kernels where these gain, else compiled where it
+    can be."""
+    if device.type == "cpu" and winograd.quickens(network):
+        return winograd.quickened(network)
+    return torch.compile(network) if can_compile(choice, device) else network
 
 
 def can_compile(choice: str, device: torch.device) -> bool:

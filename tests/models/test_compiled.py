@@ -12,7 +12,7 @@ from torch import nn
 from torch.export import Dim
 from torch.nn import functional as F
 
-from models import checkpoints, compiled, inference
+from models import checkpoints, compiled, inference, winograd
 from models.catalog import SHIPPED, Catalog
 from models.compiled import CannotCompile, Compiled, Rounded
 from models.hierarchy import HierarchyConfig
@@ -22,6 +22,12 @@ from models.vae import VAEConfig
 
 CPU = torch.device("cpu")
 BYTES = np.dtype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a processor where kernels of our own gain nothing."""
+    monkeypatch.setattr(winograd, "gains", lambda: False)
 
 
 def session_of(shelf: Path, name: str, graphs: Path | None = None) -> Session:

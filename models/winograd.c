@@ -1,0 +1,255 @@
+/* 3x3 convolutions of padding 1 by Winograd's F(4x4, 3x3): sixteen places from 36 products a channel instead of 144.
+
+   Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", section 4 and appendix.
+
+   Pixels are `n h w c` in floats. Tiles of 4x4 places are counted through the batch, row after row; threads take blocks
+   of them. They are those of OpenMP, which PyTorch computes by as well: threads of our own would find its still waiting
+   for more work, on the same cores. Called by models/winograd.py, which says what is what. */
+
+#include <omp.h>
+
+#define SIDE 6    /* of a transformed tile */
+#define STEP 4    /* of what it becomes */
+#define POINTS 36
+#define LANES 8
+#define WIDE 16   /* channels out that are computed at a time */
+#define TILES 6   /* and tiles */
+#define ROWS 4    /* and channels in, of a weights' gradient */
+#define LINE 16   /* floats of a line of the cache */
+#define AHEAD 4   /* pixels, that are fetched before they are needed */
+#define APART 16  /* floats after each tile's channels, so that not all tiles' and points' fall on the same lines of the cache */
+
+typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4)));
+
+struct shape { long count, height, width, in, out; };
+struct place { long y, x, of; };
+
+static const float nothing[4096];
+
+static inline lanes at(const float *from) { return *(const lanes *)from; }
+static inline void put(float *to, lanes value) { *(lanes *)to = value; }
+static inline lanes all(float x) { return (lanes){x, x, x, x, x, x, x, x}; }
+
+static inline long least(long a, long b) { return a < b ? a : b; }
+
+static inline long across(const struct shape *shape) { return (shape->width + STEP - 1) / STEP; }
+static inline long down(const struct shape *shape) { return (shape->height + STEP - 1) / STEP; }
+static inline long tiles_of(const struct shape *shape) { return shape->count * down(shape) * across(shape); }
+
+static inline struct place placed(const struct shape *shape, long tile)
+{
+  long row = tile / across(shape);
+  return (struct place){row % down(shape) * STEP, tile % across(shape) * STEP, row / down(shape)};
+}
+
+static inline const float *pixel(const float *from, const struct shape *shape, long channels, long of, long y, long x)
+{
+  if (y < 0 || y >= shape->height || x < 0 || x >= shape->width) return nothing;
+  return from + ((of * shape->height + y) * shape->width + x) * channels;
+}
+
+/* B^T d */
+static inline void into(lanes o[SIDE], const lanes d[SIDE])
+{
+  lanes a = d[4] - 4 * d[2], b = d[3] - 4 * d[1], c = d[4] - d[2], e = 2 * (d[3] - d[1]);
+  o[0] = 4 * d[0] - 5 * d[2] + d[4];
+  o[1] = a + b;
+  o[2] = a - b;
+  o[3] = c + e;
+  o[4] = c - e;
+  o[5] = 4 * d[1] - 5 * d[3] + d[5];
+}
+
+/* A^T m */
+static inline void back(lanes o[STEP], const lanes m[SIDE])
+{
+  lanes a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], e = m[3] - m[4];
+  o[0] = m[0] + a + c;
+  o[1] = b + 2 * e;
+  o[2] = a + 4 * c;
+  o[3] = b + 8 * e + m[5];
+}
+
+/* A y, the other way round */
+static inline void spread(lanes o[SIDE], const lanes y[STEP])
+{
+  lanes a = y[0] + y[2], b = y[1] + y[3], c = y[0] + 4 * y[2], e = 2 * y[1] + 8 * y[3];
+  o[0] = y[0];
+  o[1] = a + b;
+  o[2] = a - b;
+  o[3] = c + e;
+  o[4] = c - e;
+  o[5] = y[3];
+}
+
+/* Tiles of what is given, transformed: v is `point tile channel`. */
+static void transform(const float *x, const struct shape *shape, long first, long tiles, long apart, float *v)
+{
+  for (long tile = 0; tile < tiles; tile++) {
+    struct place place = placed(shape, first + tile);
+    const float *pixels[SIDE][SIDE];
+    for (int i = 0; i < SIDE; i++)
+      for (int j = 0; j < SIDE; j++)
+        pixels[i][j] = pixel(x, shape, shape->in, place.of, place.y + i - 1, place.x + j - 1);
+    for (long c = 0; c < shape->in; c += LANES) {
+      if (c % LINE == 0)
+        for (int i = 0; i < SIDE; i++)
+          for (int j = 2; j < SIDE; j++) __builtin_prefetch(pixels[i][j] + c + AHEAD * shape->in);
+      lanes half[SIDE][SIDE], line[SIDE], whole[SIDE];
+      for (int j = 0; j < SIDE; j++) {
+        for (int i = 0; i < SIDE; i++) line[i] = at(pixels[i][j] + c);
+        into(half[j], line);
+      }
+      for (int i = 0; i < SIDE; i++) {
+        for (int j = 0; j < SIDE; j++) line[j] = half[j][i];
+        into(whole, line);
+        for (int j = 0; j < SIDE; j++) put(v + (i * SIDE + j) * apart + tile * (shape->in + APART) + c, whole[j]);
+      }
+    }
+  }
+}
+
+/* The same of gradients, by the transposed of what `finish` does. */
+static void transform_gradient(const float *dy, const struct shape *shape, long first, long tiles, long apart, float *m)
+{
+  for (long tile = 0; tile < tiles; tile++) {
+    struct place place = placed(shape, first + tile);
+    for (long c = 0; c < shape->out; c += LANES) {
+      lanes half[STEP][SIDE], line[STEP], whole[SIDE];
+      for (int j = 0; j < STEP; j++) {
+        for (int i = 0; i < STEP; i++)
+          line[i] = at(pixel(dy, shape, shape->out, place.of, place.y + i, place.x + j) + c);
+        spread(half[j], line);
+      }
+      for (int i = 0; i < SIDE; i++) {
+        for (int j = 0; j < STEP; j++) line[j] = half[j][i];
+        spread(whole, line);
+        for (int j = 0; j < SIDE; j++) put(m + (i * SIDE + j) * apart + tile * (shape->out + APART) + c, whole[j]);
+      }
+    }
+  }
+}
+
+/* TILES tiles of one point times WIDE of its columns. */
+static inline void multiply(const float *v, const float *weights, float *m, long in, long out)
+{
+  lanes sum[TILES][2];
+  for (int i = 0; i < TILES; i++) sum[i][0] = sum[i][1] = all(0);
+  for (long c = 0; c < in; c++) {
+    lanes left = at(weights + WIDE * c), right = at(weights + WIDE * c + LANES);
+#pragma GCC unroll 6
+    for (int i = 0; i < TILES; i++) {
+      lanes value = all(v[i * (in + APART) + c]);
+      sum[i][0] += value * left;
+      sum[i][1] += value * right;
+    }
+  }
+  for (int i = 0; i < TILES; i++) {
+    put(m + i * (out + APART), sum[i][0]);
+    put(m + i * (out + APART) + LANES, sum[i][1]);
+  }
+}
+
+/* Products back to places, with what is added to them: bias `out`; what the block was given, as y; nought where `gate`,
+   as y, is not above it; nought for what is below it. */
+static inline __attribute__((always_inline)) void finish(const float *m, const struct shape *shape, long first,
+  long tiles, long apart, const float *bias, const float *added, const float *gate, int rectified, float *y)
+{
+  long out = shape->out;
+  for (long tile = 0; tile < tiles; tile++) {
+    struct place place = placed(shape, first + tile);
+    long corner = ((place.of * shape->height + place.y) * shape->width + place.x) * out;
+    long rows = least(STEP, shape->height - place.y), columns = least(STEP, shape->width - place.x);
+    for (long c = 0; c < out; c += LANES) {
+      if (c % LINE == 0)
+        for (int i = 0; i < rows; i++)
+          for (int j = 0; j < STEP; j++) __builtin_prefetch(y + corner + (i * shape->width + j + AHEAD) * out + c, 1);
+      lanes half[SIDE][STEP], line[SIDE], whole[STEP], constant = bias ? at(bias + c) : all(0);
+      for (int j = 0; j < SIDE; j++) {
+        for (int i = 0; i < SIDE; i++) line[i] = at(m + (i * SIDE + j) * apart + tile * (out + APART) + c);
+        back(half[j], line);
+      }
+      for (int i = 0; i < rows; i++) {
+        long here = corner + i * shape->width * out + c;
+        for (int j = 0; j < SIDE; j++) line[j] = half[j][i];
+        back(whole, line);
+        for (int j = 0; j < columns; j++, here += out) {
+          lanes value = whole[j] + constant;
+          if (added) value += at(added + here);
+          if (gate) value = (lanes)((at(gate + here) > 0) & (__typeof__(at(gate) > 0))value);
+          if (rectified) value = __builtin_ia32_maxps256(all(0), value); /* in this order it leaves a NaN one */
+          put(y + here, value);
+        }
+      }
+    }
+  }
+}
+
+/* y = x * weights, and what `finish` adds. weights: `point out/WIDE in WIDE`, transformed. v, m: for each thread, room
+   for POINTS times `block` tiles of channels and APART. in is a multiple of LANES, out of WIDE, block of TILES. */
+void convolve(const float *x, const float *weights, const float *bias, const float *added, const float *gate,
+  int rectified, float *y, const struct shape *shape, long block, long threads, float *v, float *m)
+{
+  long in = shape->in, out = shape->out, v_apart = block * (in + APART), m_apart = block * (out + APART);
+  long all_tiles = tiles_of(shape);
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+  for (long first = 0; first < all_tiles; first += block) {
+    long tiles = least(all_tiles - first, block), thread = omp_get_thread_num();
+    float *given = v + thread * POINTS * v_apart, *products = m + thread * POINTS * m_apart;
+    transform(x, shape, first, tiles, v_apart, given);
+    for (int point = 0; point < POINTS; point++)
+      for (long column = 0; column < out; column += WIDE)
+        for (long tile = 0; tile < tiles; tile += TILES)
+          multiply(given + point * v_apart + tile * (in + APART), weights + (point * out + column) * in,
+            products + point * m_apart + tile * (out + APART) + column, in, out);
+    /* The four that are asked for, each compiled by itself. */
+    if (rectified) finish(products, shape, first, tiles, m_apart, bias, 0, 0, 1, y);
+    else if (gate) finish(products, shape, first, tiles, m_apart, 0, 0, gate, 0, y);
+    else if (added) finish(products, shape, first, tiles, m_apart, bias, added, 0, 0, y);
+    else finish(products, shape, first, tiles, m_apart, bias, 0, 0, 0, y);
+  }
+}
+
+/* ROWS channels in and WIDE out of one point's gradient, over tiles. */
+static inline void gather(const float *v, const float *m, float *gradient, long tiles, long in, long out)
+{
+  lanes sum[ROWS][2];
+  for (int i = 0; i < ROWS; i++) {
+    sum[i][0] = at(gradient + i * out);
+    sum[i][1] = at(gradient + i * out + LANES);
+  }
+  for (long tile = 0; tile < tiles; tile++) {
+    lanes left = at(m + tile * (out + APART)), right = at(m + tile * (out + APART) + LANES);
+#pragma GCC unroll 4
+    for (int i = 0; i < ROWS; i++) {
+      lanes value = all(v[tile * (in + APART) + i]);
+      sum[i][0] += value * left;
+      sum[i][1] += value * right;
+    }
+  }
+  for (int i = 0; i < ROWS; i++) {
+    put(gradient + i * out, sum[i][0]);
+    put(gradient + i * out + LANES, sum[i][1]);
+  }
+}
+
+/* Adds to `gradient`, `thread point in out`, that of the transformed weights. v, m, block as above. */
+void weigh(const float *x, const float *dy, float *gradient, const struct shape *shape, long block, long threads,
+  float *v, float *m)
+{
+  long in = shape->in, out = shape->out, v_apart = block * (in + APART), m_apart = block * (out + APART);
+  long all_tiles = tiles_of(shape);
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+  for (long first = 0; first < all_tiles; first += block) {
+    long tiles = least(all_tiles - first, block), thread = omp_get_thread_num();
+    float *given = v + thread * POINTS * v_apart, *wanted = m + thread * POINTS * m_apart;
+    float *sum = gradient + thread * POINTS * in * out;
+    transform(x, shape, first, tiles, v_apart, given);
+    transform_gradient(dy, shape, first, tiles, m_apart, wanted);
+    for (int point = 0; point < POINTS; point++)
+      for (long row = 0; row < in; row += ROWS)
+        for (long column = 0; column < out; column += WIDE)
+          gather(given + point * v_apart + row, wanted + point * m_apart + column,
+            sum + (point * in + row) * out + column, tiles, in, out);
+  }
+}

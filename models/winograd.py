@@ -1,0 +1,283 @@
+"""Residual blocks by Winograd's F(4x4, 3x3) on a CPU that has AVX2 and neither bf16 nor quick products of 8 bits.
+
+There its kernels (`winograd.c`, made when the package is installed where there is a C compiler) take two fifths of the
+time of PyTorch's own convolutions, both ways, and differ from them in the last bits of fp32 alone.
+
+Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks".
+"""
+
+import copy
+import ctypes
+import sys
+import threading
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from models.layers import Residual, up_to_multiple
+from models.types import Batch
+
+SIDE, STEP = 6, 4
+"""Places of a tile, and of what it becomes."""
+POINTS = SIDE**2
+LANES, WIDE, TILES, APART = 8, 16, 6, 16
+"""As the kernels have them."""
+LARGEST = 4096
+"""Channels that they know."""
+G = (
+    (1 / 4, 0, 0),
+    (-1 / 6, -1 / 6, -1 / 6),
+    (-1 / 6, 1 / 6, -1 / 6),
+    (1 / 24, 1 / 12, 1 / 6),
+    (1 / 24, -1 / 12, 1 / 6),
+    (0, 0, 1),
+)
+"""What transforms three weights in a row."""
+
+
+class Shape(ctypes.Structure):
+    """Of a convolution, as the kernels take it."""
+
+    _fields_ = tuple((name, ctypes.c_long) for name in ("count", "height", "width", "given", "out"))
+
+    @property
+    def tiles(self) -> int:
+        return self.count * -(-self.height // STEP) * -(-self.width // STEP)
+
+
+@cache
+def kernels() -> Any:
+    """The library of them; None where it was not made."""
+    spec = find_spec("models._winograd")
+    try:
+        return ctypes.CDLL(str(spec.origin)) if spec else None
+    except OSError:
+        return None
+
+
+def gains() -> bool:
+    """Whether this processor has what the kernels need and nothing that is quicker, and they are there."""
+    has = torch.cpu.get_capabilities().get
+    return bool(has("avx2") and has("fma3") and not any(map(has, QUICKER)) and kernels())
+
+
+QUICKER = ("avx512_bf16", "avx512_vnni", "avx_vnni", "amx_tile")
+"""With any of these OpenVINO is faster, and so is training in bf16."""
+
+
+def suits(block: nn.Module) -> bool:
+    """Whether a module is a block that the kernels compute."""
+    if not isinstance(block, Residual) or not isinstance(block.activation, nn.ReLU) or block.dropout.p:
+        return False
+    return fits(block.first) and block.first.out_channels % WIDE == 0
+
+
+def fits(layer: nn.Module) -> bool:
+    """Whether a module is a convolution that the kernels compute, be it with channels added that nobody asks for."""
+    if not isinstance(layer, nn.Conv2d) or any(getattr(layer, name) != value for name, value in KNOWN.items()):
+        return False
+    channels = layer.in_channels, layer.out_channels
+    return channels[0] % LANES == 0 and max(channels) <= LARGEST and layer.bias is not None
+
+
+KNOWN = {
+    "kernel_size": (3, 3),
+    "stride": (1, 1),
+    "padding": (1, 1),
+    "dilation": (1, 1),
+    "groups": 1,
+    "padding_mode": "zeros",
+}
+"""The convolution that the kernels compute."""
+
+
+def quickens(network: nn.Module) -> bool:
+    """Whether the kernels gain here, and a network has blocks for them."""
+    return gains() and any(map(suits, network.modules()))
+
+
+def quickened(network: nn.Module) -> Any:
+    """A network on the CPU in fp32 that learns the same weights, whose blocks are computed by the kernels."""
+    return replaced(network, lambda layer: Learning(cast(Residual, layer)) if suits(layer) else None)
+
+
+def frozen(network: nn.Module) -> Any:
+    """The same for a network that learns no more, and has no gradients; all of its 3x3 convolutions that can be."""
+    pool = Pool()
+
+    def instead(layer: nn.Module) -> nn.Module | None:
+        if suits(layer):
+            return Quick(cast(Residual, layer), pool)
+        return Convolution(cast(nn.Conv2d, layer), pool) if fits(layer) else None
+
+    return replaced(network, instead)
+
+
+def replaced(network: nn.Module, instead: Callable[[nn.Module], nn.Module | None]) -> Any:
+    """A network with the same weights, and other modules in the place of some."""
+    twin = copy.deepcopy(network, {id(weight): weight for weight in network.parameters()})
+    for name, module in network.named_modules():
+        if new := instead(module):
+            of, _, last = name.rpartition(".")
+            setattr(twin.get_submodule(of), last, new)
+    return twin
+
+
+class Pool:
+    """Memory for what layers answer, kept for the next: to be given 50 MB takes as long as to fill them."""
+
+    def __init__(self) -> None:
+        self.kept: list[np.ndarray] = []
+
+    def take(self, count: int, channels: int, height: int, width: int) -> Batch:
+        """Room that no tensor shares, `b c h w`, channels last."""
+        size = count * channels * height * width
+        idle = [number for number in range(len(self.kept)) if sys.getrefcount(self.kept[number]) == IDLE]
+        fitting = [number for number in idle if self.kept[number].size >= size]
+        if fitting:
+            room = self.kept[min(fitting, key=lambda number: self.kept[number].size)]
+        else:
+            room = np.empty(size, np.float32)
+            self.kept = [one for number, one in enumerate(self.kept) if number not in idle] + [room]
+        return torch.from_numpy(room)[:size].view(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+IDLE = next(sys.getrefcount(kept[0]) for kept in [[np.empty(0)]])
+"""References to an array of the pool that no tensor shares: its own, and that of who asks."""
+
+
+class Learning(nn.Module):
+    """A residual block of ReLU, `b c h w` -> the same, with gradients."""
+
+    def __init__(self, block: Residual):
+        super().__init__()
+        self.first, self.second = block.first, block.second
+
+    def forward(self, x: Batch) -> Batch:
+        layers = self.first, self.second
+        return cast(Tensor, Block.apply(x, *(part for layer in layers for part in (layer.weight, layer.bias))))
+
+
+class Quick(nn.Module):
+    """The same without."""
+
+    def __init__(self, block: Residual, pool: Pool):
+        super().__init__()
+        self.first, self.second = (Convolution(layer, pool) for layer in (block.first, block.second))
+
+    def forward(self, x: Batch) -> Batch:
+        return self.second(self.first(x, rectified=True), added=ordered(x))
+
+
+class Convolution(nn.Module):
+    """A 3x3 convolution whose weights are transformed once and for all, `b i h w` -> `b o h w`."""
+
+    def __init__(self, layer: nn.Conv2d, pool: Pool):
+        super().__init__()
+        self.weight, self.out, self.pool = layer.weight, layer.out_channels, pool
+        missing = -self.out % WIDE
+        self.weights = packed(F.pad(layer.weight.detach(), (0, 0, 0, 0, 0, 0, 0, missing)))
+        self.biases = F.pad(cast(Tensor, layer.bias).detach(), (0, missing))
+
+    def forward(self, x: Tensor, added: Tensor | None = None, rectified: bool = False) -> Tensor:
+        y = self.pool.take(len(x), len(self.biases), *x.shape[2:])
+        return convolved(ordered(x), self.weights, y, self.biases, added, rectified=rectified)[:, : self.out]
+
+
+class Block(torch.autograd.Function):
+    """x + second * max(0, first * x + its bias) + its bias, with gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Batch, first: Tensor, bias: Tensor, second: Tensor, other: Tensor) -> Batch:
+        x = ordered(x)
+        middle = convolved(x, packed(first), torch.empty_like(x), bias, rectified=True)
+        ctx.save_for_backward(x, middle, first, second)
+        return convolved(middle, packed(second), torch.empty_like(x), other, added=x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, ...]:  # type: ignore[override]
+        x, middle, first, second = ctx.saved_tensors
+        above = ordered(gradients[0])
+        within = convolved(above, packed(turned(second)), torch.empty_like(x), gate=middle)
+        below = convolved(within, packed(turned(first)), torch.empty_like(x), added=above)
+        return below, weighed(x, within), within.sum((0, 2, 3)), weighed(middle, above), above.sum((0, 2, 3))
+
+
+def ordered(x: Batch) -> Batch:
+    """As the kernels read it: floats, channels last."""
+    return x.float().contiguous(memory_format=torch.channels_last)
+
+
+def turned(weights: Tensor) -> Tensor:
+    """The weights `o i 3 3` that gradients pass through backwards: `i o 3 3`."""
+    return weights.flip(2, 3).transpose(0, 1)
+
+
+def packed(weights: Tensor) -> Tensor:
+    """Weights `o i 3 3`, transformed: `point o/WIDE i WIDE`."""
+    out, given = weights.shape[:2]
+    columns = weights.reshape(out // WIDE, WIDE, given, 3, 3).permute(3, 4, 0, 2, 1)
+    return (matrix() @ columns.reshape(9, -1)).view(POINTS, out // WIDE, given, WIDE)
+
+
+@cache
+def matrix() -> Tensor:
+    """G by itself: what transforms nine weights, `point 9`."""
+    return torch.kron(torch.tensor(G), torch.tensor(G))
+
+
+def convolved(
+    x: Tensor,
+    weights: Tensor,
+    y: Tensor,
+    bias: Tensor | None = None,
+    added: Tensor | None = None,
+    gate: Tensor | None = None,
+    rectified: bool = False,
+) -> Tensor:
+    """`x`, `b i h w`, by packed weights into `y`, `b o h w`, both channels last, and more in one go: a bias; what is
+    added; nought where `gate` is not above it; nought for what is below it."""
+    shape = Shape(len(x), *x.shape[2:], x.shape[1], y.shape[1])
+    given = map(place, (x, weights, bias, added, gate))
+    kernels().convolve(*given, rectified, place(y), ctypes.byref(shape), *room(shape))
+    return y
+
+
+def weighed(x: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient `o i 3 3` of the weights by which `x`, `b i h w`, became what has that gradient, `b o h w`."""
+    shape = Shape(len(x), *x.shape[2:], x.shape[1], gradient.shape[1])
+    parts = torch.zeros(torch.get_num_threads(), POINTS, shape.given * shape.out)
+    kernels().weigh(*map(place, (x, gradient, parts)), ctypes.byref(shape), *room(shape))
+    return (matrix().T @ parts.sum(0)).view(3, 3, shape.given, shape.out).permute(3, 2, 0, 1)
+
+
+ROOM = threading.local()
+
+
+def room(shape: Shape) -> tuple[ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]:
+    """How many tiles a thread takes at a time, how many threads there are, and where tiles lie transformed.
+
+    So many tiles as stay near the processor; but where there are many channels, the weights wouldn't. What they need is
+    kept for each caller.
+    """
+    threads, most = torch.get_num_threads(), 24 if shape.given < 256 else 96
+    turns = max(1, -(-shape.tiles // (most * threads)))  # as many for each thread
+    block = up_to_multiple(-(-shape.tiles // (turns * threads)), TILES)
+    needed = [threads * POINTS * block * (channels + APART) for channels in (shape.given, shape.out)]
+    kept = getattr(ROOM, "kept", [torch.empty(0), torch.empty(0)])
+    ROOM.kept = [old if len(old) >= size else torch.empty(size) for old, size in zip(kept, needed, strict=True)]
+    v, m = map(place, ROOM.kept)
+    return ctypes.c_long(block), ctypes.c_long(threads), v, m
+
+
+def place(tensor: Tensor | None) -> ctypes.c_void_p:
+    """Where a tensor's numbers lie."""
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
