@@ -1,6 +1,6 @@
 # denoir in a container. For a CPU as it stands; for a GPU:
 #   docker build --build-arg TORCH=cuda --build-arg TORCH_INDEX= -t denoir:cuda .
-# BASE is the image under all stages. TORCH names the lock of torch, cpu or cuda. TORCH_INDEX is an index that has that
+# BASE is the image under all stages, one of Debian's. TORCH names the lock of torch, cpu or cuda. TORCH_INDEX is an index that has that
 # build, beside the one that pip knows: PyTorch's own has the CPU's.
 ARG BASE=python:3.11-slim-bookworm
 
@@ -24,6 +24,9 @@ RUN /opt/denoir/bin/pip install --no-cache-dir --no-deps --require-hashes --requ
         /opt/denoir/lib/python3*/site-packages/openvino/libs/libopenvino_tensorflow*_frontend.so*
 
 FROM dependencies AS code
+# For the kernels of models/winograd.c; what they were made with stays in this stage.
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 COPY pyproject.toml README.md LICENSE LICENSE-WEIGHTS NOTICE ATTRIBUTION.md /src/
 COPY models /src/models
 COPY service /src/service

@@ -1,9 +1,9 @@
 """What runs a network fastest on this machine's CPU: `python -m benchmarks.engine`, or `make bench-engine`.
 
-Five paths (PyTorch eager, torch.compile, a program compiled ahead by AOTInductor, OpenVINO, ONNX Runtime) in 32 and 16
-bits, beside what the engine itself does, from raw pixels to raw pixels. Each runs in a process of its own; their turns
-are taken one after another, round by round, so that what else the machine does falls on all of them. Needs the extra
-`bench` and, for two of the paths, a C++ compiler.
+Six paths (PyTorch eager, torch.compile, a program compiled ahead by AOTInductor, OpenVINO, ONNX Runtime, kernels of our
+own) in 32 and 16 bits, beside what the engine itself does, from raw pixels to raw pixels. Each runs in a process of its
+own; their turns are taken one after another, round by round, so that what else the machine does falls on all of them.
+Needs the extra `bench` and, for two of the paths, a C++ compiler.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.networks import SHAPES, Shape
 from benchmarks.speed import timed
-from models import checkpoints, compiled, data
+from models import checkpoints, compiled, data, winograd
 from models.catalog import SHIPPED, Catalog
 from models.corruptions import Gaussian
 from models.data import as_floats
@@ -126,6 +126,13 @@ def onnx(module: nn.Module, example: Arrays, low: bool, kept: Path, cold: bool) 
     return run
 
 
+def kernels(module: nn.Module, example: Arrays, low: bool, kept: Path, cold: bool) -> Program:
+    if not any(map(winograd.suits, module.modules())) or not winograd.kernels():
+        raise ValueError("there are no kernels, or no blocks for them")
+    task = "restore" if len(example) == 3 else "decode"
+    return Eager(TASKS[task].module(winograd.frozen(module.network)), CPU)
+
+
 def ours(module: nn.Module, example: Arrays, low: bool, kept: Path, cold: bool) -> Program:
     task = "restore" if len(example) == 3 else "decode"
     return Session(module.network, CPU, weights="same", graphs=kept).program(task)
@@ -141,6 +148,7 @@ PATHS: dict[str, tuple[Callable[[nn.Module, Arrays, bool, Path, bool], Program],
     "OpenVINO, fp32": (openvino, False),
     "OpenVINO, bf16": (openvino, True),
     "ONNX Runtime, fp32": (onnx, False),
+    "Winograd's kernels, fp32": (kernels, False),
     "the engine": (ours, False),
 }
 """ONNX Runtime has no convolution in bf16 for CPUs. `the engine` chooses its own precision."""

@@ -2,13 +2,15 @@
 
 FFDNet (Zhang et al. 2018) has random weights here, which cost the same: its colour network, 12 convolutions of 96
 channels behind a pixel-unshuffle of 2, in fp32 eager mode. `photo` is timed as a user meets it: 8-bit pixels in and
-out, tiles and halo included; with decoding and encoding in a column of its own.
+out, tiles and halo included; with decoding and encoding in a column of its own. The picture is a sample, mirrored until
+it is as large, with noise.
 """
 
 import argparse
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -24,6 +26,8 @@ from models.images import Picture
 from models.inference import Session
 from service.settings import cores_given
 
+SAMPLES = Path(__file__).parent.parent / "samples"
+SIGMA = 25.0
 SIZES = ((512, 512), (1024, 1024), (2000, 2000))
 
 
@@ -47,20 +51,29 @@ def timed(*runs: Callable[[], Any], rounds: int) -> list[float]:
     return [median(one) for one in seconds]
 
 
+def photograph(height: int, width: int) -> np.ndarray:
+    """A noisy one, `h w 3`."""
+    sample = images.read((SAMPLES / "bridge.jpg").read_bytes()).pixels
+    missing = (height - sample.shape[0], width - sample.shape[1])
+    whole = np.pad(sample, [(0, max(0, more)) for more in missing] + [(0, 0)], "symmetric")[:height, :width]
+    noise = np.random.default_rng(0).normal(0, SIGMA, whole.shape)
+    return (whole + noise).round().clip(0, 255).astype(np.uint8)
+
+
 def row(session: Session, other: nn.Module, height: int, width: int, rounds: int) -> dict[str, float | str]:
     """One size of picture."""
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    pixels = photograph(height, width)
     halves = torch.rand(1, 15, height // 2, width // 2)
     tiling = inference.tiling_for(session.needs)
     data = images.write(Picture(pixels), "jpeg")
 
     def journey() -> bytes:
         picture = images.read(data)
-        return images.write(replace(picture, pixels=inference.restored(session, picture.pixels, 25.0, tiling)), "jpeg")
+        return images.write(replace(picture, pixels=inference.restored(session, picture.pixels, SIGMA, tiling)), "jpeg")
 
     with torch.inference_mode():
         model, whole, beside = timed(
-            lambda: inference.restored(session, pixels, 25.0, tiling), journey, lambda: other(halves), rounds=rounds
+            lambda: inference.restored(session, pixels, SIGMA, tiling), journey, lambda: other(halves), rounds=rounds
         )
     megapixels = height * width / 1e6
     return {

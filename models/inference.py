@@ -98,10 +98,10 @@ class Session:
         programs = self.programs.values()
         if any(isinstance(program, Quick) for program in programs):
             return "PyTorch with Winograd's kernels, fp32"
-        compiled = [program for program in programs if isinstance(program, Compiled)]
-        eight = any(program.eight_bits for program in compiled)
+        by_openvino = [program for program in programs if isinstance(program, Compiled)]
+        eight = any(program.eight_bits for program in by_openvino)
         bits = f"{'bf16' if self.low_precision else 'fp32'}{' and int8' if eight else ''}"
-        return f"{'OpenVINO' if compiled else 'PyTorch'}, {bits}"
+        return f"{'OpenVINO' if by_openvino else 'PyTorch'}, {bits}"
 
     def program(self, task: str) -> Program:
         """The task's program, made when first asked for."""
@@ -113,8 +113,8 @@ class Session:
         """Makes the programs for all that the model is asked; and keeps the graphs that another processor would need,
         should what is kept come to one."""
         for ask in asks:
-            self.program(TASK_OF[ask])
-            if self.graphs and self.device.type == "cpu" and compiled.available():
+            program = self.program(TASK_OF[ask])
+            if isinstance(program, Quick) and self.graphs and self.weights and compiled.available():
                 with suppress(CannotCompile):
                     self.graph(TASK_OF[ask], TASKS[TASK_OF[ask]].module(self.network))
 
@@ -301,9 +301,11 @@ def draw_apart(folder: Path, asks: tuple[str, ...], graphs: Path) -> None:
     """Draws the graphs of a checkpoint that are not kept yet, in a process of its own: what PyTorch loads to do so, 110
     MB, would stay in memory beside a large picture. Where no process can be had they are drawn when they are needed."""
     described = checkpoints.describe(folder)
+    by_kernels = winograd.gains() and winograd.quickens(checkpoints.outline(described, folder.name))
+    if by_kernels or not compiled.available():
+        return
     names = [compiled.name_of(described.sha256, TASK_OF[ask]) for ask in asks]
-    needed = compiled.available() and not all(compiled.is_kept(graphs, name) for name in names)
-    if needed and not winograd.quickens(checkpoints.outline(described, folder.name)):
+    if not all(compiled.is_kept(graphs, name) for name in names):
         with suppress(BrokenProcessPool, OSError), ProcessPoolExecutor(1, get_context("spawn")) as pool:
             pool.submit(draw, folder, asks, graphs).result()
 

@@ -8,6 +8,8 @@
 
 #include <omp.h>
 
+const int version = 1; /* of what is called from outside: a library made of other words is not used */
+
 #define SIDE 6    /* of a transformed tile */
 #define STEP 4    /* of what it becomes */
 #define POINTS 36
@@ -233,23 +235,28 @@ static inline void gather(const float *v, const float *m, float *gradient, long 
   }
 }
 
-/* Adds to `gradient`, `thread point in out`, that of the transformed weights. v, m, block as above. */
+/* Adds to `gradient`, `point in out`, that of the transformed weights. v, m: room for POINTS times `block` tiles of
+   channels and APART, which all threads share: each point is summed by one of them, tile after tile, so that the sum is
+   the same however many there are. */
 void weigh(const float *x, const float *dy, float *gradient, const struct shape *shape, long block, long threads,
   float *v, float *m)
 {
   long in = shape->in, out = shape->out, v_apart = block * (in + APART), m_apart = block * (out + APART);
-  long all_tiles = tiles_of(shape);
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-  for (long first = 0; first < all_tiles; first += block) {
-    long tiles = least(all_tiles - first, block), thread = omp_get_thread_num();
-    float *given = v + thread * POINTS * v_apart, *wanted = m + thread * POINTS * m_apart;
-    float *sum = gradient + thread * POINTS * in * out;
-    transform(x, shape, first, tiles, v_apart, given);
-    transform_gradient(dy, shape, first, tiles, m_apart, wanted);
-    for (int point = 0; point < POINTS; point++)
-      for (long row = 0; row < in; row += ROWS)
-        for (long column = 0; column < out; column += WIDE)
-          gather(given + point * v_apart + row, wanted + point * m_apart + column,
-            sum + (point * in + row) * out + column, tiles, in, out);
+  for (long first = 0; first < tiles_of(shape); first += block) {
+    long tiles = least(tiles_of(shape) - first, block);
+#pragma omp parallel num_threads(threads)
+    {
+#pragma omp for
+      for (long tile = 0; tile < tiles; tile++) {
+        transform(x, shape, first + tile, 1, v_apart, v + tile * (in + APART));
+        transform_gradient(dy, shape, first + tile, 1, m_apart, m + tile * (out + APART));
+      }
+#pragma omp for
+      for (long point = 0; point < POINTS; point++)
+        for (long row = 0; row < in; row += ROWS)
+          for (long column = 0; column < out; column += WIDE)
+            gather(v + point * v_apart + row, m + point * m_apart + column,
+              gradient + (point * in + row) * out + column, tiles, in, out);
+    }
   }
 }

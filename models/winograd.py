@@ -1,7 +1,7 @@
-"""Residual blocks by Winograd's F(4x4, 3x3) on a CPU that has AVX2 and neither bf16 nor quick products of 8 bits.
+"""Residual blocks by Winograd's F(4x4, 3x3) on a CPU that has AVX2 and nothing quicker.
 
 There its kernels (`winograd.c`, made when the package is installed where there is a C compiler) take two fifths of the
-time of PyTorch's own convolutions, both ways, and differ from them in the last bits of fp32 alone.
+time of PyTorch's own convolutions, both ways. They compute in fp32, four times as far off as those: in the sixth digit.
 
 Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks".
 """
@@ -52,24 +52,31 @@ class Shape(ctypes.Structure):
         return self.count * -(-self.height // STEP) * -(-self.width // STEP)
 
 
+VERSION = 1
+"""Of the kernels that are called here."""
+
+
 @cache
 def kernels() -> Any:
-    """The library of them; None where it was not made."""
+    """The library of them; None where it was not made, or of others."""
     spec = find_spec("models._winograd")
     try:
-        return ctypes.CDLL(str(spec.origin)) if spec else None
-    except OSError:
+        library = ctypes.CDLL(str(spec.origin)) if spec else None
+        return library if library and ctypes.c_int.in_dll(library, "version").value == VERSION else None
+    except (OSError, ValueError):
         return None
+
+
+NEEDED = ("avx2", "fma3")
+"""What the kernels are made of."""
+QUICKER = ("avx512_f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_tile")
+"""With any of these OpenVINO is faster, or not known to be slower."""
 
 
 def gains() -> bool:
     """Whether this processor has what the kernels need and nothing that is quicker, and they are there."""
     has = torch.cpu.get_capabilities().get
-    return bool(has("avx2") and has("fma3") and not any(map(has, QUICKER)) and kernels())
-
-
-QUICKER = ("avx512_bf16", "avx512_vnni", "avx_vnni", "amx_tile")
-"""With any of these OpenVINO is faster, and so is training in bf16."""
+    return all(map(has, NEEDED)) and not any(map(has, QUICKER)) and kernels() is not None
 
 
 def suits(block: nn.Module) -> bool:
@@ -121,12 +128,14 @@ def frozen(network: nn.Module) -> Any:
 
 
 def replaced(network: nn.Module, instead: Callable[[nn.Module], nn.Module | None]) -> Any:
-    """A network with the same weights, and other modules in the place of some."""
-    twin = copy.deepcopy(network, {id(weight): weight for weight in network.parameters()})
-    for name, module in network.named_modules():
-        if new := instead(module):
-            of, _, last = name.rpartition(".")
-            setattr(twin.get_submodule(of), last, new)
+    """A network of the same parts, and other modules in the place of some."""
+    if new := instead(network):
+        return new
+    parts = {name: replaced(module, instead) for name, module in network.named_children()}
+    if not parts:
+        return network
+    twin = copy.copy(network)
+    twin._modules = parts
     return twin
 
 
@@ -143,9 +152,9 @@ class Pool:
         fitting = [number for number in idle if self.kept[number].size >= size]
         if fitting:
             room = self.kept[min(fitting, key=lambda number: self.kept[number].size)]
-        else:
-            room = np.empty(size, np.float32)
-            self.kept = [one for number, one in enumerate(self.kept) if number not in idle] + [room]
+        else:  # what is too small is let go first, so that not both need memory
+            self.kept = [one for number, one in enumerate(self.kept) if number not in idle]
+            self.kept.append(room := np.empty(size, np.float32))
         return torch.from_numpy(room)[:size].view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
@@ -181,7 +190,8 @@ class Convolution(nn.Module):
 
     def __init__(self, layer: nn.Conv2d, pool: Pool):
         super().__init__()
-        self.weight, self.out, self.pool = layer.weight, layer.out_channels, pool
+        self.out, self.pool = layer.out_channels, pool
+        self.weight = layer.weight  # as networks look at its type
         missing = -self.out % WIDE
         self.weights = packed(F.pad(layer.weight.detach(), (0, 0, 0, 0, 0, 0, 0, missing)))
         self.biases = F.pad(cast(Tensor, layer.bias).detach(), (0, missing))
@@ -243,8 +253,8 @@ def convolved(
     gate: Tensor | None = None,
     rectified: bool = False,
 ) -> Tensor:
-    """`x`, `b i h w`, by packed weights into `y`, `b o h w`, both channels last, and more in one go: a bias; what is
-    added; nought where `gate` is not above it; nought for what is below it."""
+    """`x`, `b i h w`, by packed weights into `y`, `b o h w`, both channels last, and one thing more in the same go:
+    what is added; nought where `gate` is not above it, which has no bias; nought for what is below it."""
     shape = Shape(len(x), *x.shape[2:], x.shape[1], y.shape[1])
     given = map(place, (x, weights, bias, added, gate))
     kernels().convolve(*given, rectified, place(y), ctypes.byref(shape), *room(shape))
@@ -254,26 +264,37 @@ def convolved(
 def weighed(x: Tensor, gradient: Tensor) -> Tensor:
     """The gradient `o i 3 3` of the weights by which `x`, `b i h w`, became what has that gradient, `b o h w`."""
     shape = Shape(len(x), *x.shape[2:], x.shape[1], gradient.shape[1])
-    parts = torch.zeros(torch.get_num_threads(), POINTS, shape.given * shape.out)
-    kernels().weigh(*map(place, (x, gradient, parts)), ctypes.byref(shape), *room(shape))
-    return (matrix().T @ parts.sum(0)).view(3, 3, shape.given, shape.out).permute(3, 2, 0, 1)
+    weights = torch.zeros(POINTS, shape.given * shape.out)
+    kernels().weigh(*map(place, (x, gradient, weights)), ctypes.byref(shape), *room(shape, together=True))
+    return (matrix().T @ weights).view(3, 3, shape.given, shape.out).permute(3, 2, 0, 1)
 
 
-ROOM = threading.local()
+class Room(threading.local):
+    """What is kept, for each thread that calls."""
+
+    def __init__(self) -> None:
+        self.kept = [torch.empty(0), torch.empty(0)]
 
 
-def room(shape: Shape) -> tuple[ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]:
-    """How many tiles a thread takes at a time, how many threads there are, and where tiles lie transformed.
+ROOM = Room()
+
+
+def room(shape: Shape, together: bool = False) -> tuple[ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]:
+    """How many tiles a thread takes at a time, or all threads do together; how many threads there are; and where tiles
+    lie transformed.
 
     So many tiles as stay near the processor; but where there are many channels, the weights wouldn't. What they need is
     kept for each caller.
     """
     threads, most = torch.get_num_threads(), 24 if shape.given < 256 else 96
     turns = max(1, -(-shape.tiles // (most * threads)))  # as many for each thread
-    block = up_to_multiple(-(-shape.tiles // (turns * threads)), TILES)
-    needed = [threads * POINTS * block * (channels + APART) for channels in (shape.given, shape.out)]
-    kept = getattr(ROOM, "kept", [torch.empty(0), torch.empty(0)])
-    ROOM.kept = [old if len(old) >= size else torch.empty(size) for old, size in zip(kept, needed, strict=True)]
+    block = up_to_multiple(-(-shape.tiles // (turns if together else turns * threads)), TILES)
+    tiles = block if together else block * threads
+    needed = [POINTS * tiles * (channels + APART) for channels in (shape.given, shape.out)]
+    for number, size in enumerate(needed):
+        if len(ROOM.kept[number]) < size:
+            ROOM.kept[number] = torch.empty(0)  # let go first
+            ROOM.kept[number] = torch.empty(size)
     v, m = map(place, ROOM.kept)
     return ctypes.c_long(block), ctypes.c_long(threads), v, m
 

@@ -61,7 +61,7 @@ def add_train(one: argparse.ArgumentParser) -> None:
         "--compile",
         choices=("auto", "on", "off"),
         default="auto",
-        help="compile the network first (default: auto, where it can be)",
+        help="compile the network first (default: auto, where it can be and no kernels of our own are quicker)",
     )
     one.add_argument("--state", type=Path, help="where the run's state is kept (default: on the shelf, until it ends)")
     one.add_argument("--start-from", metavar="MODEL", help="begin with the weights of one that `denoir models` lists")

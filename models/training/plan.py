@@ -29,7 +29,8 @@ class Plan:
     recipe: a row of the table. name, version: of the checkpoint. steps, minutes: the limits, whichever comes first;
     with minutes alone, steps don't count. size: side of whole pictures or crops, or (height, width) of whole pictures,
     0 for the recipe's own. config: what differs from the network's defaults. aims: what differs from the recipe's
-    objective. device: `auto`, `cpu`, `cuda`. compile: `auto` compiles where a compiler is at hand. save_every: seconds
+    objective. device: `auto`, `cpu`, `cuda`. compile: `auto` compiles where a compiler is at hand and no
+    kernels of our own are quicker. save_every: seconds
     between saved states. scenes: shots of still scenes to learn from as well; scenes_share: how much of a batch they
     are. start_from: a checkpoint to begin with. half: store 16-bit weights, and 8-bit ones where a CPU computes with
     8 bits.

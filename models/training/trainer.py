@@ -64,8 +64,8 @@ class Trainer:
         self.started_from = start.description.title if start else None
         self.network: Any = channels_last(network.to(self.device))
         self.averaged = AveragedModel(self.network, multi_avg_fn=averaging(plan.schedule.averaging))
-        self.low_precision = has_bfloat16(self.device)
         self.call = called(self.network, plan.compile, self.device)
+        self.low_precision = has_bfloat16(self.device)
         self.optimisers = optimisers.made_for(self.network, plan.schedule, self.low_precision)
         self.progress = Progress()
 
@@ -86,6 +86,7 @@ class Trainer:
         began = time.monotonic()
         self.set_rate()
         self.network.train()
+        self.call.train()
         before = [buffer.clone() for buffer in self.network.buffers()]
         torch.manual_seed(self.number)  # what Dropout draws from, and new units' weights
         self.recycle()
@@ -287,9 +288,9 @@ def averaging(decay: float) -> Any:
 
 
 def called(network: Any, choice: str, device: torch.device) -> Any:
-    """What a step calls, with the network's own weights: by Winograd's kernels where these gain, else compiled where it
-    can be."""
-    if device.type == "cpu" and winograd.quickens(network):
+    """What a step calls, with the network's own weights: by Winograd's kernels where these gain and nothing else is
+    told, or compiled where it can be."""
+    if choice == "auto" and device.type == "cpu" and winograd.quickens(network):
         return winograd.quickened(network)
     return torch.compile(network) if can_compile(choice, device) else network
 

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models import checkpoints, compiled, inference, winograd
+from models import checkpoints, compiled, data, inference, winograd
 from models.checkpoints import Description
 from models.eager import Eager
 from models.inference import Quick, Session
 from models.layers import Residual
+from models.training import Trainer, plan_for, trainer
 from models.unet import UNet, UNetConfig
 from models.winograd import Convolution, Learning, Pool
 
 CPU = torch.device("cpu")
 HAS = torch.cpu.get_capabilities()
-AVX2 = bool(HAS.get("avx2") and HAS.get("fma3"))
+AVX2 = all(map(HAS.get, winograd.NEEDED))
 needs_kernels = pytest.mark.skipif(not (AVX2 and winograd.kernels()), reason="no AVX2, or no compiler made the kernels")
 
 
@@ -29,6 +30,8 @@ needs_kernels = pytest.mark.skipif(not (AVX2 and winograd.kernels()), reason="no
 def gaining(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a processor that has nothing quicker."""
     monkeypatch.setattr(winograd, "gains", lambda: True)
+    for user in (inference, trainer):
+        monkeypatch.setattr(user, "has_bfloat16", lambda device: False)
 
 
 @pytest.fixture(params=[1, 3])
@@ -132,6 +135,7 @@ def test_what_the_kernels_do_not_know_stays_as_it_is(module: nn.Module):
         ({}, False),
         ({"avx2": True}, False),
         ({"avx2": True, "fma3": True}, True),
+        ({"avx2": True, "fma3": True, "avx512_f": True}, False),
         ({"avx2": True, "fma3": True, "avx_vnni": True}, False),
         ({"avx2": True, "fma3": True, "avx512_vnni": True}, False),
         ({"avx2": True, "fma3": True, "avx512_bf16": True}, False),
@@ -147,14 +151,22 @@ def test_they_gain_where_there_is_avx2_and_nothing_quicker(
     assert not winograd.gains()
 
 
-def test_a_library_that_is_not_there_or_no_library_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_library_that_is_not_there_or_another_one_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     class Found:
-        origin = tmp_path / "_winograd.so"
+        origin: Any = tmp_path / "_winograd.so"
 
     Found.origin.write_text("no library")
     for found in (None, Found()):
         monkeypatch.setattr(winograd, "find_spec", lambda name, found=found: found)
         assert winograd.kernels.__wrapped__() is None
+    Found.origin = next(Path(torch.__file__).parent.glob("lib/libtorch_cpu*"))  # has no version
+    assert winograd.kernels.__wrapped__() is None
+
+
+@needs_kernels
+def test_one_of_another_version_is_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(winograd, "VERSION", winograd.VERSION + 1)
+    assert winograd.kernels.__wrapped__() is None
 
 
 def test_room_is_given_again_when_no_tensor_shares_it():
@@ -200,6 +212,7 @@ def test_a_session_runs_by_the_kernels_where_they_gain(gaining: None):
 def test_one_that_they_disagree_with_runs_without(
     gaining: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
+    monkeypatch.setattr(compiled, "available", lambda: False)
     right = winograd.convolved
     monkeypatch.setattr(winograd, "convolved", lambda *given, **more: right(*given, **more).mul_(2))
     assert not isinstance(session().program("restore"), Quick)
@@ -221,6 +234,36 @@ def test_the_learning_twin_has_the_network_s_own_weights():
 
 
 @needs_kernels
+def test_learning_by_the_kernels_is_the_same_with_any_threads_and_near_to_learning_without(
+    gaining: None, monkeypatch: pytest.MonkeyPatch, photographs: Path
+):
+    block, x = Residual(16), torch.randn(3, 16, 20, 24)
+
+    def gradients(threads: int) -> list[Tensor]:
+        torch.set_num_threads(threads)
+        return [*answered(Learning(block), x)[:3]]
+
+    before = torch.get_num_threads()
+    alone, together = gradients(1), gradients(3)
+    torch.set_num_threads(before)
+    assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
+    found = learned(photographs)
+    monkeypatch.setattr(winograd, "gains", lambda: False)
+    assert all((weights - found[name]).abs().max() < 1e-4 for name, weights in learned(photographs).items())
+
+
+def learned(photographs: Path) -> dict[str, Tensor]:
+    """The weights after three steps."""
+    config = {"widths": (16, 32), "blocks": 1}
+    plan = plan_for("photo", data=photographs, name="x", steps=3, batch=2, size=16, config=config, device="cpu")
+    run = Trainer(replace(plan, compile="auto" if winograd.gains() else "off"), data.load(photographs))
+    assert (run.call is not run.network) is winograd.gains()
+    for _ in range(3):
+        run.step()
+    return {name: weights.clone() for name, weights in run.network.state_dict().items()}
+
+
+@needs_kernels
 def test_no_process_is_started_for_graphs_that_nobody_needs_and_prepare_draws_them_all_the_same(
     gaining: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
@@ -229,7 +272,9 @@ def test_no_process_is_started_for_graphs_that_nobody_needs_and_prepare_draws_th
     sha256 = checkpoints.save(tmp_path / "tiny", described, network.state_dict()).sha256
     monkeypatch.setattr(inference, "ProcessPoolExecutor", None)
     inference.draw_apart(tmp_path / "tiny", ("denoise",), graphs)
+    if not compiled.available():
+        return
     assert not compiled.is_kept(graphs, name := compiled.name_of(sha256, "restore"))
     graphs.mkdir()
     Session(network, CPU, weights=sha256, graphs=graphs).prepare(("denoise",))
-    assert compiled.is_kept(graphs, name) is compiled.available()
+    assert compiled.is_kept(graphs, name)
