@@ -58,7 +58,7 @@ VERSION = 1
 
 @cache
 def kernels() -> Any:
-    """The library of them; None where it was not made, or of others."""
+    """The library of them; None where it was not made, or of other words."""
     spec = find_spec("models._winograd")
     try:
         library = ctypes.CDLL(str(spec.origin)) if spec else None

@@ -257,7 +257,7 @@ def test_a_picture_and_its_tile_are_not_both_large():
     session: Any = SimpleNamespace(low_precision=True)
     assert (tile_for(large, session), tile_for(larger, session)) == (TILE, SMALL_TILE)
     session.low_precision = False
-    assert (tile_for(large, session), tile_for(larger, session)) == (TILE, 3 * SMALL_TILE // 4)
+    assert (tile_for(large, session), tile_for(larger, session)) == (TILE, 5 * SMALL_TILE // 8)
 
 
 def test_a_denoising_that_is_interrupted_leaves_no_half_file(
