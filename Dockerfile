@@ -1,7 +1,7 @@
 # denoir in a container. For a CPU as it stands; for a GPU:
 #   docker build --build-arg TORCH=cuda --build-arg TORCH_INDEX= -t denoir:cuda .
-# BASE is the image under all stages, one of Debian's. TORCH names the lock of torch, cpu or cuda. TORCH_INDEX is an index that has that
-# build, beside the one that pip knows: PyTorch's own has the CPU's.
+# BASE is the image under all stages, one of Debian's. TORCH names the lock of torch, cpu or cuda. TORCH_INDEX is an index
+# that has that build, beside the one that pip knows: PyTorch's own has the CPU's.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS dependencies

@@ -132,24 +132,34 @@ static void transform_gradient(const float *dy, const struct shape *shape, long 
   }
 }
 
+/* Adds products of so many numbers, `step` apart, and WIDE others. */
+static inline __attribute__((always_inline)) void grow(lanes sum[][2], const float *numbers, long step,
+  const float *others, const int count)
+{
+  lanes left = at(others), right = at(others + LANES);
+#pragma GCC unroll 6
+  for (int i = 0; i < count; i++) {
+    lanes number = all(numbers[i * step]);
+    sum[i][0] += number * left;
+    sum[i][1] += number * right;
+  }
+}
+
+static inline __attribute__((always_inline)) void keep(lanes sum[][2], float *to, long step, const int count)
+{
+  for (int i = 0; i < count; i++) {
+    put(to + i * step, sum[i][0]);
+    put(to + i * step + LANES, sum[i][1]);
+  }
+}
+
 /* TILES tiles of one point times WIDE of its columns. */
 static inline void multiply(const float *v, const float *weights, float *m, long in, long out)
 {
   lanes sum[TILES][2];
   for (int i = 0; i < TILES; i++) sum[i][0] = sum[i][1] = all(0);
-  for (long c = 0; c < in; c++) {
-    lanes left = at(weights + WIDE * c), right = at(weights + WIDE * c + LANES);
-#pragma GCC unroll 6
-    for (int i = 0; i < TILES; i++) {
-      lanes value = all(v[i * (in + APART) + c]);
-      sum[i][0] += value * left;
-      sum[i][1] += value * right;
-    }
-  }
-  for (int i = 0; i < TILES; i++) {
-    put(m + i * (out + APART), sum[i][0]);
-    put(m + i * (out + APART) + LANES, sum[i][1]);
-  }
+  for (long c = 0; c < in; c++) grow(sum, v + c, in + APART, weights + WIDE * c, TILES);
+  keep(sum, m, out + APART, TILES);
 }
 
 /* Products back to places, with what is added to them: bias `out`; what the block was given, as y; nought where `gate`,
@@ -220,19 +230,8 @@ static inline void gather(const float *v, const float *m, float *gradient, long 
     sum[i][0] = at(gradient + i * out);
     sum[i][1] = at(gradient + i * out + LANES);
   }
-  for (long tile = 0; tile < tiles; tile++) {
-    lanes left = at(m + tile * (out + APART)), right = at(m + tile * (out + APART) + LANES);
-#pragma GCC unroll 4
-    for (int i = 0; i < ROWS; i++) {
-      lanes value = all(v[tile * (in + APART) + i]);
-      sum[i][0] += value * left;
-      sum[i][1] += value * right;
-    }
-  }
-  for (int i = 0; i < ROWS; i++) {
-    put(gradient + i * out, sum[i][0]);
-    put(gradient + i * out + LANES, sum[i][1]);
-  }
+  for (long tile = 0; tile < tiles; tile++) grow(sum, v + tile * (in + APART), 1, m + tile * (out + APART), ROWS);
+  keep(sum, gradient, out, ROWS);
 }
 
 /* Adds to `gradient`, `point in out`, that of the transformed weights. v, m: room for POINTS times `block` tiles of

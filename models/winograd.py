@@ -121,7 +121,7 @@ def frozen(network: nn.Module) -> Any:
 
     def instead(layer: nn.Module) -> nn.Module | None:
         if suits(layer):
-            return Quick(cast(Residual, layer), pool)
+            return Frozen(cast(Residual, layer), pool)
         return Convolution(cast(nn.Conv2d, layer), pool) if fits(layer) else None
 
     return replaced(network, instead)
@@ -174,7 +174,7 @@ class Learning(nn.Module):
         return cast(Tensor, Block.apply(x, *(part for layer in layers for part in (layer.weight, layer.bias))))
 
 
-class Quick(nn.Module):
+class Frozen(nn.Module):
     """The same without."""
 
     def __init__(self, block: Residual, pool: Pool):
