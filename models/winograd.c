@@ -1,29 +1,33 @@
-/* 3x3 convolutions of padding 1 by Winograd's F(4x4, 3x3): sixteen places from 36 products a channel instead of 144.
+/* 3x3 convolutions of padding 1 by Winograd's F(4x4, 3x3) and F(6x6, 3x3): 16 places from 36 products a channel instead
+   of 144, and 36 from 64 instead of 324.
 
-   Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", section 4 and appendix.
+   Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", section 4 and appendix. Polynomials
+   are met at 0, 1, -1, 2, -2, for the larger tiles at 1/2 and -1/2, and at infinity.
 
-   Pixels are `n h w c` in floats. Tiles of 4x4 places are counted through the batch, row after row; threads take blocks
-   of them. They are those of OpenMP, which PyTorch computes by as well: threads of our own would find its still waiting
+   Pixels are `n h w c` in floats. Tiles of so many places are counted through the batch, row after row; threads take
+   blocks of them. They are those of OpenMP, which PyTorch computes by as well: threads of our own would find its still waiting
    for more work, on the same cores. Called by models/winograd.py, which says what is what. */
 
 #include <omp.h>
 
-const int version = 1; /* of what is called from outside: a library made of other words is not used */
+const int version = 2; /* of what is called from outside: a library made of other words is not used */
 
-#define SIDE 6    /* of a transformed tile */
+#define SIDE 6    /* of a transformed tile of the smaller kind */
 #define STEP 4    /* of what it becomes */
 #define POINTS 36
+#define LARGER 8  /* the side of the larger kind */
 #define LANES 8
 #define WIDE 16   /* channels out that are computed at a time */
 #define TILES 6   /* and tiles */
 #define ROWS 4    /* and channels in, of a weights' gradient */
 #define LINE 16   /* floats of a line of the cache */
-#define AHEAD 4   /* pixels, that are fetched before they are needed */
 #define APART 16  /* floats after each tile's channels, so that not all tiles' and points' fall on the same lines of the cache */
+
+#define INLINE static inline __attribute__((always_inline)) /* so that each kind of tile is compiled by itself */
 
 typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4)));
 
-struct shape { long count, height, width, in, out; };
+struct shape { long count, height, width, in, out, step; };
 struct place { long y, x, of; };
 
 static const float nothing[4096];
@@ -34,14 +38,14 @@ static inline lanes all(float x) { return (lanes){x, x, x, x, x, x, x, x}; }
 
 static inline long least(long a, long b) { return a < b ? a : b; }
 
-static inline long across(const struct shape *shape) { return (shape->width + STEP - 1) / STEP; }
-static inline long down(const struct shape *shape) { return (shape->height + STEP - 1) / STEP; }
+static inline long across(const struct shape *shape) { return (shape->width + shape->step - 1) / shape->step; }
+static inline long down(const struct shape *shape) { return (shape->height + shape->step - 1) / shape->step; }
 static inline long tiles_of(const struct shape *shape) { return shape->count * down(shape) * across(shape); }
 
 static inline struct place placed(const struct shape *shape, long tile)
 {
   long row = tile / across(shape);
-  return (struct place){row % down(shape) * STEP, tile % across(shape) * STEP, row / down(shape)};
+  return (struct place){row % down(shape) * shape->step, tile % across(shape) * shape->step, row / down(shape)};
 }
 
 static inline const float *pixel(const float *from, const struct shape *shape, long channels, long of, long y, long x)
@@ -62,6 +66,21 @@ static inline void into(lanes o[SIDE], const lanes d[SIDE])
   o[5] = 4 * d[1] - 5 * d[3] + d[5];
 }
 
+static inline void into_larger(lanes o[LARGER], const lanes d[LARGER])
+{
+  lanes a = d[2] - 4.25f * d[4] + d[6], b = d[1] - 4.25f * d[3] + d[5];
+  lanes c = 0.25f * d[2] - 1.25f * d[4] + d[6], e = 0.5f * d[1] - 2.5f * d[3] + 2 * d[5];
+  lanes f = 4 * d[2] - 5 * d[4] + d[6], g = 2 * d[1] - 2.5f * d[3] + 0.5f * d[5];
+  o[0] = d[0] - d[6] + 5.25f * (d[4] - d[2]);
+  o[1] = a + b;
+  o[2] = a - b;
+  o[3] = c + e;
+  o[4] = c - e;
+  o[5] = f + g;
+  o[6] = f - g;
+  o[7] = d[7] - d[1] + 5.25f * (d[3] - d[5]);
+}
+
 /* A^T m */
 static inline void back(lanes o[STEP], const lanes m[SIDE])
 {
@@ -70,6 +89,17 @@ static inline void back(lanes o[STEP], const lanes m[SIDE])
   o[1] = b + 2 * e;
   o[2] = a + 4 * c;
   o[3] = b + 8 * e + m[5];
+}
+
+static inline void back_larger(lanes o[LARGER - 2], const lanes m[LARGER])
+{
+  lanes a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], e = m[3] - m[4], f = m[5] + m[6], g = m[5] - m[6];
+  o[0] = m[0] + a + c + 32 * f;
+  o[1] = b + 2 * e + 16 * g;
+  o[2] = a + 4 * c + 8 * f;
+  o[3] = b + 8 * e + 4 * g;
+  o[4] = a + 16 * c + 2 * f;
+  o[5] = b + 32 * e + g + m[7];
 }
 
 /* A y, the other way round */
@@ -85,27 +115,28 @@ static inline void spread(lanes o[SIDE], const lanes y[STEP])
 }
 
 /* Tiles of what is given, transformed: v is `point tile channel`. */
-static void transform(const float *x, const struct shape *shape, long first, long tiles, long apart, float *v)
+INLINE void transform(const float *x, const struct shape *shape, long first, long tiles, long apart, float *v,
+  const int side)
 {
   for (long tile = 0; tile < tiles; tile++) {
     struct place place = placed(shape, first + tile);
-    const float *pixels[SIDE][SIDE];
-    for (int i = 0; i < SIDE; i++)
-      for (int j = 0; j < SIDE; j++)
+    const float *pixels[LARGER][LARGER];
+    for (int i = 0; i < side; i++)
+      for (int j = 0; j < side; j++)
         pixels[i][j] = pixel(x, shape, shape->in, place.of, place.y + i - 1, place.x + j - 1);
     for (long c = 0; c < shape->in; c += LANES) {
       if (c % LINE == 0)
-        for (int i = 0; i < SIDE; i++)
-          for (int j = 2; j < SIDE; j++) __builtin_prefetch(pixels[i][j] + c + AHEAD * shape->in);
-      lanes half[SIDE][SIDE], line[SIDE], whole[SIDE];
-      for (int j = 0; j < SIDE; j++) {
-        for (int i = 0; i < SIDE; i++) line[i] = at(pixels[i][j] + c);
-        into(half[j], line);
+        for (int i = 0; i < side; i++)
+          for (int j = 2; j < side; j++) __builtin_prefetch(pixels[i][j] + c + (side - 2) * shape->in);
+      lanes half[LARGER][LARGER], line[LARGER], whole[LARGER];
+      for (int j = 0; j < side; j++) {
+        for (int i = 0; i < side; i++) line[i] = at(pixels[i][j] + c);
+        side == SIDE ? into(half[j], line) : into_larger(half[j], line);
       }
-      for (int i = 0; i < SIDE; i++) {
-        for (int j = 0; j < SIDE; j++) line[j] = half[j][i];
-        into(whole, line);
-        for (int j = 0; j < SIDE; j++) put(v + (i * SIDE + j) * apart + tile * (shape->in + APART) + c, whole[j]);
+      for (int i = 0; i < side; i++) {
+        for (int j = 0; j < side; j++) line[j] = half[j][i];
+        side == SIDE ? into(whole, line) : into_larger(whole, line);
+        for (int j = 0; j < side; j++) put(v + (i * side + j) * apart + tile * (shape->in + APART) + c, whole[j]);
       }
     }
   }
@@ -133,7 +164,7 @@ static void transform_gradient(const float *dy, const struct shape *shape, long 
 }
 
 /* Adds products of so many numbers, `step` apart, and WIDE others. */
-static inline __attribute__((always_inline)) void grow(lanes sum[][2], const float *numbers, long step,
+INLINE void grow(lanes sum[][2], const float *numbers, long step,
   const float *others, const int count)
 {
   lanes left = at(others), right = at(others + LANES);
@@ -145,7 +176,7 @@ static inline __attribute__((always_inline)) void grow(lanes sum[][2], const flo
   }
 }
 
-static inline __attribute__((always_inline)) void keep(lanes sum[][2], float *to, long step, const int count)
+INLINE void keep(lanes sum[][2], float *to, long step, const int count)
 {
   for (int i = 0; i < count; i++) {
     put(to + i * step, sum[i][0]);
@@ -164,27 +195,28 @@ static inline void multiply(const float *v, const float *weights, float *m, long
 
 /* Products back to places, with what is added to them: bias `out`; what the block was given, as y; nought where `gate`,
    as y, is not above it; nought for what is below it. */
-static inline __attribute__((always_inline)) void finish(const float *m, const struct shape *shape, long first,
-  long tiles, long apart, const float *bias, const float *added, const float *gate, int rectified, float *y)
+INLINE void finish(const float *m, const struct shape *shape, long first, long tiles, long apart, const float *bias,
+  const float *added, const float *gate, int rectified, float *y, const int side)
 {
   long out = shape->out;
+  const int step = side - 2;
   for (long tile = 0; tile < tiles; tile++) {
     struct place place = placed(shape, first + tile);
     long corner = ((place.of * shape->height + place.y) * shape->width + place.x) * out;
-    long rows = least(STEP, shape->height - place.y), columns = least(STEP, shape->width - place.x);
+    long rows = least(step, shape->height - place.y), columns = least(step, shape->width - place.x);
     for (long c = 0; c < out; c += LANES) {
       if (c % LINE == 0)
         for (int i = 0; i < rows; i++)
-          for (int j = 0; j < STEP; j++) __builtin_prefetch(y + corner + (i * shape->width + j + AHEAD) * out + c, 1);
-      lanes half[SIDE][STEP], line[SIDE], whole[STEP], constant = bias ? at(bias + c) : all(0);
-      for (int j = 0; j < SIDE; j++) {
-        for (int i = 0; i < SIDE; i++) line[i] = at(m + (i * SIDE + j) * apart + tile * (out + APART) + c);
-        back(half[j], line);
+          for (int j = 0; j < step; j++) __builtin_prefetch(y + corner + (i * shape->width + j + step) * out + c, 1);
+      lanes half[LARGER][LARGER - 2], line[LARGER], whole[LARGER - 2], constant = bias ? at(bias + c) : all(0);
+      for (int j = 0; j < side; j++) {
+        for (int i = 0; i < side; i++) line[i] = at(m + (i * side + j) * apart + tile * (out + APART) + c);
+        side == SIDE ? back(half[j], line) : back_larger(half[j], line);
       }
       for (int i = 0; i < rows; i++) {
         long here = corner + i * shape->width * out + c;
-        for (int j = 0; j < SIDE; j++) line[j] = half[j][i];
-        back(whole, line);
+        for (int j = 0; j < side; j++) line[j] = half[j][i];
+        side == SIDE ? back(whole, line) : back_larger(whole, line);
         for (int j = 0; j < columns; j++, here += out) {
           lanes value = whole[j] + constant;
           if (added) value += at(added + here);
@@ -197,29 +229,40 @@ static inline __attribute__((always_inline)) void finish(const float *m, const s
   }
 }
 
-/* y = x * weights, and what `finish` adds. weights: `point out/WIDE in WIDE`, transformed. v, m: for each thread, room
-   for POINTS times `block` tiles of channels and APART. in is a multiple of LANES, out of WIDE, block of TILES. */
-void convolve(const float *x, const float *weights, const float *bias, const float *added, const float *gate,
-  int rectified, float *y, const struct shape *shape, long block, long threads, float *v, float *m)
+INLINE void convolve_by(const float *x, const float *weights, const float *bias, const float *added, const float *gate,
+  int rectified, float *y, const struct shape *shape, long block, long threads, float *v, float *m, const int side)
 {
+  const int points = side * side;
   long in = shape->in, out = shape->out, v_apart = block * (in + APART), m_apart = block * (out + APART);
   long all_tiles = tiles_of(shape);
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
   for (long first = 0; first < all_tiles; first += block) {
     long tiles = least(all_tiles - first, block), thread = omp_get_thread_num();
-    float *given = v + thread * POINTS * v_apart, *products = m + thread * POINTS * m_apart;
-    transform(x, shape, first, tiles, v_apart, given);
-    for (int point = 0; point < POINTS; point++)
+    float *given = v + thread * points * v_apart, *products = m + thread * points * m_apart;
+    transform(x, shape, first, tiles, v_apart, given, side);
+    for (int point = 0; point < points; point++)
       for (long column = 0; column < out; column += WIDE)
         for (long tile = 0; tile < tiles; tile += TILES)
           multiply(given + point * v_apart + tile * (in + APART), weights + (point * out + column) * in,
             products + point * m_apart + tile * (out + APART) + column, in, out);
     /* The four that are asked for, each compiled by itself. */
-    if (rectified) finish(products, shape, first, tiles, m_apart, bias, 0, 0, 1, y);
-    else if (gate) finish(products, shape, first, tiles, m_apart, 0, 0, gate, 0, y);
-    else if (added) finish(products, shape, first, tiles, m_apart, bias, added, 0, 0, y);
-    else finish(products, shape, first, tiles, m_apart, bias, 0, 0, 0, y);
+    if (rectified) finish(products, shape, first, tiles, m_apart, bias, 0, 0, 1, y, side);
+    else if (gate) finish(products, shape, first, tiles, m_apart, 0, 0, gate, 0, y, side);
+    else if (added) finish(products, shape, first, tiles, m_apart, bias, added, 0, 0, y, side);
+    else finish(products, shape, first, tiles, m_apart, bias, 0, 0, 0, y, side);
   }
+}
+
+/* y = x * weights, and what `finish` adds. weights: `point out/WIDE in WIDE`, transformed. v, m: for each thread, room
+   for the points of `block` tiles of channels and APART. in is a multiple of LANES, out of WIDE, block of TILES; a step
+   is either kind's. */
+void convolve(const float *x, const float *weights, const float *bias, const float *added, const float *gate,
+  int rectified, float *y, const struct shape *shape, long block, long threads, float *v, float *m)
+{
+  if (shape->step == STEP)
+    convolve_by(x, weights, bias, added, gate, rectified, y, shape, block, threads, v, m, SIDE);
+  else
+    convolve_by(x, weights, bias, added, gate, rectified, y, shape, block, threads, v, m, LARGER);
 }
 
 /* ROWS channels in and WIDE out of one point's gradient, over tiles. */
@@ -234,7 +277,7 @@ static inline void gather(const float *v, const float *m, float *gradient, long 
   keep(sum, gradient, out, ROWS);
 }
 
-/* Adds to `gradient`, `point in out`, that of the transformed weights. v, m: room for POINTS times `block` tiles of
+/* Adds to `gradient`, `point in out`, that of weights transformed for the smaller tiles. v, m: room for POINTS times `block` tiles of
    channels and APART, which all threads share: each point is summed by one of them, tile after tile, so that the sum is
    the same however many there are. */
 void weigh(const float *x, const float *dy, float *gradient, const struct shape *shape, long block, long threads,
@@ -247,7 +290,7 @@ void weigh(const float *x, const float *dy, float *gradient, const struct shape 
     {
 #pragma omp for
       for (long tile = 0; tile < tiles; tile++) {
-        transform(x, shape, first + tile, 1, v_apart, v + tile * (in + APART));
+        transform(x, shape, first + tile, 1, v_apart, v + tile * (in + APART), SIDE);
         transform_gradient(dy, shape, first + tile, 1, m_apart, m + tile * (out + APART));
       }
 #pragma omp for

@@ -1,7 +1,9 @@
-"""Residual blocks by Winograd's F(4x4, 3x3) on a CPU that has AVX2 and nothing quicker.
+"""Residual blocks by Winograd's F(4x4, 3x3) and F(6x6, 3x3) on a CPU that has AVX2 and nothing quicker.
 
 There its kernels (`winograd.c`, made when the package is installed where there is a C compiler) take two fifths of the
-time of PyTorch's own convolutions, both ways. They compute in fp32, four times as far off as those: in the sixth digit.
+time of PyTorch's own convolutions, both ways; by the larger tiles, which need more room for weights and so are for
+fewer channels and for what learns no more, a sixth less than that. They compute in fp32, four to six times as far off
+as those: in the sixth digit.
 
 Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks".
 """
@@ -24,35 +26,61 @@ from torch.nn import functional as F
 from models.layers import Residual, up_to_multiple
 from models.types import Batch
 
-SIDE, STEP = 6, 4
-"""Places of a tile, and of what it becomes."""
-POINTS = SIDE**2
+STEP, LARGER_STEP = 4, 6
+"""Places of what either kind of tile becomes."""
 LANES, WIDE, TILES, APART = 8, 16, 6, 16
 """As the kernels have them."""
 LARGEST = 4096
 """Channels that they know."""
-G = (
-    (1 / 4, 0, 0),
-    (-1 / 6, -1 / 6, -1 / 6),
-    (-1 / 6, 1 / 6, -1 / 6),
-    (1 / 24, 1 / 12, 1 / 6),
-    (1 / 24, -1 / 12, 1 / 6),
-    (0, 0, 1),
-)
-"""What transforms three weights in a row."""
+MANY = 256
+"""Channels whose transformed weights a cache has no room for: the larger tiles' are twice as many."""
+G = {
+    STEP: (
+        (1 / 4, 0, 0),
+        (-1 / 6, -1 / 6, -1 / 6),
+        (-1 / 6, 1 / 6, -1 / 6),
+        (1 / 24, 1 / 12, 1 / 6),
+        (1 / 24, -1 / 12, 1 / 6),
+        (0, 0, 1),
+    ),
+    LARGER_STEP: (
+        (1, 0, 0),
+        (-2 / 9, -2 / 9, -2 / 9),
+        (-2 / 9, 2 / 9, -2 / 9),
+        (1 / 90, 1 / 45, 2 / 45),
+        (1 / 90, -1 / 45, 2 / 45),
+        (1 / 45, 1 / 90, 1 / 180),
+        (1 / 45, -1 / 90, 1 / 180),
+        (0, 0, 1),
+    ),
+}
+"""What transforms three weights in a row, by step."""
+TOGETHER = {STEP: 24, LARGER_STEP: 12}
+"""Tiles of fewer than MANY channels that a thread takes at a time at most, so that they stay near the processor."""
+TOGETHER_OF_MANY = 96
+"""And of as many or more, whose weights are to be fetched seldom."""
 
 
 class Shape(ctypes.Structure):
     """Of a convolution, as the kernels take it."""
 
-    _fields_ = tuple((name, ctypes.c_long) for name in ("count", "height", "width", "given", "out"))
+    _fields_ = tuple((name, ctypes.c_long) for name in ("count", "height", "width", "given", "out", "step"))
 
     @property
     def tiles(self) -> int:
-        return self.count * -(-self.height // STEP) * -(-self.width // STEP)
+        return self.count * -(-self.height // self.step) * -(-self.width // self.step)
+
+    @property
+    def points(self) -> int:
+        return points_of(self.step)
 
 
-VERSION = 1
+def points_of(step: int) -> int:
+    """Of a transformed tile."""
+    return (step + 2) ** 2
+
+
+VERSION = 2
 """Of the kernels that are called here."""
 
 
@@ -193,12 +221,14 @@ class Convolution(nn.Module):
         self.out, self.pool = layer.out_channels, pool
         self.weight = layer.weight  # as networks look at its type
         missing = -self.out % WIDE
-        self.weights = packed(F.pad(layer.weight.detach(), (0, 0, 0, 0, 0, 0, 0, missing)))
+        self.step = LARGER_STEP if layer.in_channels < MANY else STEP
+        self.weights = packed(F.pad(layer.weight.detach(), (0, 0, 0, 0, 0, 0, 0, missing)), self.step)
         self.biases = F.pad(cast(Tensor, layer.bias).detach(), (0, missing))
 
     def forward(self, x: Tensor, added: Tensor | None = None, rectified: bool = False) -> Tensor:
         y = self.pool.take(len(x), len(self.biases), *x.shape[2:])
-        return convolved(ordered(x), self.weights, y, self.biases, added, rectified=rectified)[:, : self.out]
+        whole = convolved(ordered(x), self.weights, y, self.biases, added, rectified=rectified, step=self.step)
+        return whole[:, : self.out]
 
 
 class Block(torch.autograd.Function):
@@ -231,17 +261,18 @@ def turned(weights: Tensor) -> Tensor:
     return weights.flip(2, 3).transpose(0, 1)
 
 
-def packed(weights: Tensor) -> Tensor:
-    """Weights `o i 3 3`, transformed: `point o/WIDE i WIDE`."""
+def packed(weights: Tensor, step: int = STEP) -> Tensor:
+    """Weights `o i 3 3`, transformed for tiles of either kind: `point o/WIDE i WIDE`."""
     out, given = weights.shape[:2]
     columns = weights.reshape(out // WIDE, WIDE, given, 3, 3).permute(3, 4, 0, 2, 1)
-    return (matrix() @ columns.reshape(9, -1)).view(POINTS, out // WIDE, given, WIDE)
+    return (matrix(step) @ columns.reshape(9, -1)).view(points_of(step), out // WIDE, given, WIDE)
 
 
 @cache
-def matrix() -> Tensor:
+def matrix(step: int = STEP) -> Tensor:
     """G by itself: what transforms nine weights, `point 9`."""
-    return torch.kron(torch.tensor(G), torch.tensor(G))
+    rows = torch.tensor(G[step])
+    return torch.kron(rows, rows)
 
 
 def convolved(
@@ -252,10 +283,11 @@ def convolved(
     added: Tensor | None = None,
     gate: Tensor | None = None,
     rectified: bool = False,
+    step: int = STEP,
 ) -> Tensor:
-    """`x`, `b i h w`, by packed weights into `y`, `b o h w`, both channels last, and one thing more in the same go:
+    """`x`, `b i h w`, by weights packed for that step into `y`, `b o h w`, both channels last, and one thing more in the same go:
     what is added; nought where `gate` is not above it, which has no bias; nought for what is below it."""
-    shape = Shape(len(x), *x.shape[2:], x.shape[1], y.shape[1])
+    shape = Shape(len(x), *x.shape[2:], x.shape[1], y.shape[1], step)
     given = map(place, (x, weights, bias, added, gate))
     kernels().convolve(*given, rectified, place(y), ctypes.byref(shape), *room(shape))
     return y
@@ -263,8 +295,8 @@ def convolved(
 
 def weighed(x: Tensor, gradient: Tensor) -> Tensor:
     """The gradient `o i 3 3` of the weights by which `x`, `b i h w`, became what has that gradient, `b o h w`."""
-    shape = Shape(len(x), *x.shape[2:], x.shape[1], gradient.shape[1])
-    weights = torch.zeros(POINTS, shape.given * shape.out)
+    shape = Shape(len(x), *x.shape[2:], x.shape[1], gradient.shape[1], STEP)
+    weights = torch.zeros(shape.points, shape.given * shape.out)
     kernels().weigh(*map(place, (x, gradient, weights)), ctypes.byref(shape), *room(shape, together=True))
     return (matrix().T @ weights).view(3, 3, shape.given, shape.out).permute(3, 2, 0, 1)
 
@@ -283,14 +315,13 @@ def room(shape: Shape, together: bool = False) -> tuple[ctypes.c_long, ctypes.c_
     """How many tiles a thread takes at a time, or all threads do together; how many threads there are; and where tiles
     lie transformed.
 
-    So many tiles as stay near the processor; but where there are many channels, the weights wouldn't. What they need is
-    kept for each caller.
+    What they need is kept for each caller.
     """
-    threads, most = torch.get_num_threads(), 24 if shape.given < 256 else 96
+    threads, most = torch.get_num_threads(), TOGETHER[shape.step] if shape.given < MANY else TOGETHER_OF_MANY
     turns = max(1, -(-shape.tiles // (most * threads)))  # as many for each thread
     block = up_to_multiple(-(-shape.tiles // (turns if together else turns * threads)), TILES)
     tiles = block if together else block * threads
-    needed = [POINTS * tiles * (channels + APART) for channels in (shape.given, shape.out)]
+    needed = [shape.points * tiles * (channels + APART) for channels in (shape.given, shape.out)]
     for number, size in enumerate(needed):
         if len(ROOM.kept[number]) < size:
             ROOM.kept[number] = torch.empty(0)  # let go first
