@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers import residuals
+from models.layers import Enlarge, residuals
 from models.types import Chroma, Level, Lightness, Needs
 
 REACH = 0.4
@@ -59,7 +59,7 @@ class Colorizer(nn.Module):
         self.middle = residuals(widths[-1], blocks, activation=nn.SiLU)
         self.scene = nn.Sequential(nn.Linear(widths[-1], widths[-1]), nn.SiLU(), nn.Linear(widths[-1], widths[-1]))
         self.after = residuals(widths[-1], blocks, activation=nn.SiLU)
-        self.enlarge = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
+        self.enlarge = nn.ModuleList(Enlarge(b, a) for a, b in pairwise(widths))
         self.up = nn.ModuleList(residuals(width, blocks, activation=nn.SiLU) for width in widths[:-1])
         self.tail = nn.Conv2d(widths[0], config.bins**2, 1)
 
@@ -77,7 +77,7 @@ class Colorizer(nn.Module):
         x = self.middle(x)
         x = self.after(x + self.scene(x.mean((2, 3)))[:, :, None, None])
         for blocks, enlarge, skip in zip(reversed(self.up), reversed(self.enlarge), reversed(skips), strict=True):
-            x = blocks(enlarge(x) + skip)
+            x = blocks(enlarge(x, skip))
         return self.tail(x)
 
     def tint(self, grey: Lightness) -> Tensor:

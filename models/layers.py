@@ -29,6 +29,17 @@ def residuals(width: int, blocks: int, dropout: float = 0.0, activation: type[nn
     return nn.Sequential(*(Residual(width, activation(), dropout) for _ in range(blocks)))
 
 
+class Enlarge(nn.ConvTranspose2d):
+    """Twice as high and wide by 2x2 weights, and what was there before it was made smaller added: `b i h w` and
+    `b o 2h 2w` -> the latter's shape."""
+
+    def __init__(self, given: int, out: int):
+        super().__init__(given, out, 2, stride=2)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(x).add_(skip)
+
+
 def up_to_multiple(side: int, multiple: int) -> int:
     """The smallest multiple of `multiple` that is not below `side`."""
     return -(-side // multiple) * multiple

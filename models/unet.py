@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.layers import Residual, residuals
+from models.layers import Enlarge, Residual, residuals
 from models.types import Batch, Level, Needs
 
 
@@ -58,7 +58,7 @@ class UNet(nn.Module):
         self.down = nn.ModuleList(residuals(width, blocks) for width in widths[:-1])
         self.reduce = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.middle = residuals(widths[-1], blocks)
-        self.enlarge = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
+        self.enlarge = nn.ModuleList(Enlarge(b, a) for a, b in pairwise(widths))
         self.up = nn.ModuleList(residuals(width, blocks) for width in widths[:-1])
         self.tail = Precise(widths[0], config.channels * fold, 3, padding=1)
         for parameter in self.tail.parameters():
@@ -97,7 +97,7 @@ class UNet(nn.Module):
             x = reduce(skips[-1])
         x = self.middle(x)
         for blocks, enlarge, skip in zip(reversed(self.up), reversed(self.enlarge), reversed(skips), strict=True):
-            x = blocks(enlarge(x).add_(skip))
+            x = blocks(enlarge(x, skip))
         return noisy - F.pixel_shuffle(self.tail(x.add_(head)), self.config.unshuffle)
 
 

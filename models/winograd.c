@@ -4,13 +4,15 @@
    Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", section 4 and appendix. Polynomials
    are met at 0, 1, -1, 2, -2, for the larger tiles at 1/2 and -1/2, and at infinity.
 
+   Beside them what enlarges twofold by 2x2 weights, which is added to what was there.
+
    Pixels are `n h w c` in floats. Tiles of so many places are counted through the batch, row after row; threads take
    blocks of them. They are those of OpenMP, which PyTorch computes by as well: threads of our own would find its still waiting
    for more work, on the same cores. Called by models/winograd.py, which says what is what. */
 
 #include <omp.h>
 
-const int version = 2; /* of what is called from outside: a library made of other words is not used */
+const int version = 3; /* of what is called from outside: a library made of other words is not used */
 
 #define SIDE 6    /* of a transformed tile of the smaller kind */
 #define STEP 4    /* of what it becomes */
@@ -20,6 +22,7 @@ const int version = 2; /* of what is called from outside: a library made of othe
 #define WIDE 16   /* channels out that are computed at a time */
 #define TILES 6   /* and tiles */
 #define ROWS 4    /* and channels in, of a weights' gradient */
+#define NEAR 48   /* pixels that one WIDE of weights after the other is used on */
 #define LINE 16   /* floats of a line of the cache */
 #define APART 16  /* floats after each tile's channels, so that not all tiles' and points' fall on the same lines of the cache */
 
@@ -263,6 +266,38 @@ void convolve(const float *x, const float *weights, const float *bias, const flo
     convolve_by(x, weights, bias, added, gate, rectified, y, shape, block, threads, v, m, SIDE);
   else
     convolve_by(x, weights, bias, added, gate, rectified, y, shape, block, threads, v, m, LARGER);
+}
+
+/* So many neighbours in a row, by WIDE of the weights for one of the four pixels that each becomes. */
+INLINE void spread_out(const float *x, const float *weights, const float *bias, const float *added, float *y, long in,
+  long out, const int count)
+{
+  lanes sum[TILES][2];
+  for (int i = 0; i < count; i++) {
+    sum[i][0] = at(bias) + at(added + 2 * i * out);
+    sum[i][1] = at(bias + LANES) + at(added + 2 * i * out + LANES);
+  }
+  for (long c = 0; c < in; c++) grow(sum, x + c, in, weights + WIDE * c, count);
+  keep(sum, y, 2 * out, count);
+}
+
+/* y, twice as high and wide as x, = x by weights `2 2 out/WIDE in WIDE`, with a bias and what is added. */
+void enlarge(const float *x, const float *weights, const float *bias, const float *added, float *y,
+  const struct shape *shape, long threads)
+{
+  long in = shape->in, out = shape->out, width = shape->width;
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+  for (long row = 0; row < shape->count * shape->height; row++)
+    for (long first = 0; first < width; first += NEAR)
+      for (int corner = 0; corner < 4; corner++)
+        for (long c = 0; c < out; c += WIDE) {
+          const float *by = weights + (corner * out + c) * in;
+          long to = ((2 * row + corner / 2) * 2 * width + corner % 2) * out + c, end = least(first + NEAR, width), j;
+          for (j = first; j + TILES <= end; j += TILES)
+            spread_out(x + (row * width + j) * in, by, bias + c, added + to + 2 * j * out, y + to + 2 * j * out, in, out, TILES);
+          for (; j < end; j++)
+            spread_out(x + (row * width + j) * in, by, bias + c, added + to + 2 * j * out, y + to + 2 * j * out, in, out, 1);
+        }
 }
 
 /* ROWS channels in and WIDE out of one point's gradient, over tiles. */

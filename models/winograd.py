@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from models.layers import Residual, up_to_multiple
+from models.layers import Enlarge, Residual, up_to_multiple
 from models.types import Batch
 
 STEP, LARGER_STEP = 4, 6
@@ -80,7 +80,7 @@ def points_of(step: int) -> int:
     return (step + 2) ** 2
 
 
-VERSION = 2
+VERSION = 3
 """Of the kernels that are called here."""
 
 
@@ -133,6 +133,13 @@ KNOWN = {
 """The convolution that the kernels compute."""
 
 
+def spreads(layer: nn.Module) -> bool:
+    """Whether a module enlarges by what the kernels do sooner: with more channels PyTorch is as fast."""
+    if not isinstance(layer, Enlarge) or layer.in_channels >= MANY or layer.bias is None:
+        return False
+    return layer.in_channels % LANES == 0 and layer.out_channels % WIDE == 0
+
+
 def quickens(network: nn.Module) -> bool:
     """Whether the kernels gain here, and a network has blocks for them."""
     return gains() and any(map(suits, network.modules()))
@@ -144,12 +151,14 @@ def quickened(network: nn.Module) -> Any:
 
 
 def frozen(network: nn.Module) -> Any:
-    """The same for a network that learns no more, and has no gradients; all of its 3x3 convolutions that can be."""
+    """The same for a network that learns no more, and has no gradients; all of its layers that can be."""
     pool = Pool()
 
     def instead(layer: nn.Module) -> nn.Module | None:
         if suits(layer):
             return Frozen(cast(Residual, layer), pool)
+        if spreads(layer):
+            return Enlarged(cast(Enlarge, layer), pool)
         return Convolution(cast(nn.Conv2d, layer), pool) if fits(layer) else None
 
     return replaced(network, instead)
@@ -231,6 +240,24 @@ class Convolution(nn.Module):
         return whole[:, : self.out]
 
 
+class Enlarged(nn.Module):
+    """An `Enlarge` that learns no more."""
+
+    def __init__(self, layer: Enlarge, pool: Pool):
+        super().__init__()
+        self.pool, self.bias = pool, cast(Tensor, layer.bias).detach()
+        given, out = layer.in_channels, layer.out_channels
+        columns = layer.weight.detach().permute(2, 3, 1, 0).reshape(4, out // WIDE, WIDE, given)
+        self.weights = columns.transpose(2, 3).contiguous()
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        x, skip, y = ordered(x), ordered(skip), self.pool.take(*skip.shape)
+        shape = Shape(len(x), *x.shape[2:], x.shape[1], y.shape[1])
+        given = map(place, (x, self.weights, self.bias, skip, y))
+        kernels().enlarge(*given, ctypes.byref(shape), ctypes.c_long(torch.get_num_threads()))
+        return y
+
+
 class Block(torch.autograd.Function):
     """x + second * max(0, first * x + its bias) + its bias, with gradients."""
 
@@ -285,8 +312,8 @@ def convolved(
     rectified: bool = False,
     step: int = STEP,
 ) -> Tensor:
-    """`x`, `b i h w`, by weights packed for that step into `y`, `b o h w`, both channels last, and one thing more in the same go:
-    what is added; nought where `gate` is not above it, which has no bias; nought for what is below it."""
+    """`x`, `b i h w`, by weights packed for that step into `y`, `b o h w`, both channels last, and one thing more in
+    the same go: what is added; nought where `gate` is not above it, which has no bias; nought for what is below it."""
     shape = Shape(len(x), *x.shape[2:], x.shape[1], y.shape[1], step)
     given = map(place, (x, weights, bias, added, gate))
     kernels().convolve(*given, rectified, place(y), ctypes.byref(shape), *room(shape))

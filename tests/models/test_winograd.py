@@ -15,7 +15,7 @@ from models import checkpoints, compiled, data, inference, winograd
 from models.checkpoints import Description
 from models.eager import Eager
 from models.inference import Quick, Session
-from models.layers import Residual
+from models.layers import Enlarge, Residual
 from models.training import Trainer, plan_for, trainer
 from models.unet import UNet, UNetConfig
 from models.winograd import Convolution, Learning, Pool
@@ -85,6 +85,16 @@ def test_a_convolution_may_have_any_channels_out(given: int, out: int):
 
 
 @needs_kernels
+@pytest.mark.parametrize("shape", [(1, 8, 1, 1), (2, 24, 3, 7), (1, 16, 5, 101)])
+def test_what_enlarges_is_what_pytorch_makes_of_it(shape: tuple[int, ...], threads: int):
+    count, given, height, width = shape
+    layer, x, skip = Enlarge(given, 32), torch.randn(shape), torch.randn(count, 32, 2 * height, 2 * width)
+    with torch.no_grad():
+        assert winograd.spreads(layer)
+        assert near(winograd.frozen(layer)(x, skip), layer(x, skip))
+
+
+@needs_kernels
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_what_is_not_finite_is_not_hidden(value: float):
     block, x = Residual(16), torch.randn(1, 16, 9, 9)
@@ -122,11 +132,15 @@ def other(**changed: Any) -> nn.Conv2d:
         other(padding_mode="reflect"),
         other(in_channels=8192),
         nn.ConvTranspose2d(16, 16, 3, padding=1),
+        Enlarge(12, 16),
+        Enlarge(16, 12),
+        Enlarge(256, 16),
     ],
 )
 def test_what_the_kernels_do_not_know_stays_as_it_is(module: nn.Module):
     assert not winograd.suits(module)
     assert not winograd.fits(module)
+    assert not winograd.spreads(module)
 
 
 @pytest.mark.parametrize(
