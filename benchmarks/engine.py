@@ -37,9 +37,10 @@ from models.catalog import SHIPPED, Catalog
 from models.corruptions import Gaussian
 from models.data import as_floats
 from models.evaluation import as_markdown, spoilt_pixels
-from models.inference import TASKS, Eager, Program, Session, restored, tiling_for, windows_of
+from models.inference import restored, tiling_for, windows_of
 from models.restore import Tiling
 from models.scores import psnr
+from models.sessions import TASKS, Eager, Program, Session
 from service.settings import cores_given
 
 BYTES = np.dtype(np.uint8)

@@ -8,7 +8,7 @@ import torch
 from models import checkpoints, images, inference, noise
 from models.catalog import SHIPPED, Catalog
 from models.images import Picture
-from models.inference import Session
+from models.sessions import Session
 
 ROOT = Path(__file__).parent.parent
 

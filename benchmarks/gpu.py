@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.load import Load, run
 from benchmarks.serving import DENOISE, SERVE
-from models import checkpoints, data, images, inference
+from models import checkpoints, data, images, sessions
 from models.catalog import SHIPPED, Catalog
 from models.evaluation.cards import as_markdown
 from tests.serving import Server, started
@@ -35,7 +35,7 @@ def main() -> None:
     asked.add_argument("--device", default="cuda")
     asked.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
     given = asked.parse_args()
-    device = inference.chosen_device(given.device)
+    device = sessions.chosen_device(given.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     rate, work = multiplications(device), operations_a_pixel("photo")
     print(f"{name}: {rate / 1e12:.1f} TFLOP/s in bf16; photo takes {work / 2000:.0f} kMAC a pixel\n")

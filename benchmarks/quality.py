@@ -26,8 +26,8 @@ from models.catalog import SHIPPED, Catalog
 from models.corruptions import Gaussian
 from models.data import as_floats
 from models.evaluation import as_markdown, floats_of, photographed, to_pixels
-from models.inference import Session
 from models.scores import losses, psnr
+from models.sessions import Session
 from models.types import Pixels
 from service.settings import cores_given
 

@@ -31,7 +31,7 @@ from models import checkpoints, images, inference, sampling
 from models.catalog import SHIPPED, Catalog
 from models.evaluation import as_markdown
 from models.images import Picture
-from models.inference import Session
+from models.sessions import Session
 from service.settings import Settings, cores_given
 from tests.serving import Server, cpu_seconds, started
 

@@ -23,7 +23,7 @@ from models import checkpoints, images, inference
 from models.catalog import SHIPPED, Catalog
 from models.evaluation import as_markdown
 from models.images import Picture
-from models.inference import Session
+from models.sessions import Session
 from service.settings import cores_given
 
 SAMPLES = Path(__file__).parent.parent / "samples"

@@ -14,11 +14,12 @@ from weakref import WeakValueDictionary
 import numpy as np
 import torch
 
-from models import checkpoints, inference, restore
+from models import checkpoints, inference, restore, sessions
 from models.catalog import Catalog, Entry
 from models.checkpoints import CheckpointError, Description, Model
-from models.inference import NotFinite, Session
+from models.inference import NotFinite
 from models.restore import TILE, Tiling, Window
+from models.sessions import Session
 from models.types import Needs
 from service import metrics
 from service.settings import Settings
@@ -85,7 +86,7 @@ class Engine:
     def __init__(self, catalog: Catalog, settings: Settings, shelves: tuple[Path, ...] = ()):
         self.catalog, self.shelves = catalog, shelves
         self.cache = settings.cache
-        self.device = inference.chosen_device(settings.device)
+        self.device = sessions.chosen_device(settings.device)
         self.limit = settings.model_memory or math.inf
         self.preload = settings.preload and not settings.model_memory
         self.buckets = GPU_BUCKETS if self.device.type == "cuda" else ()
@@ -97,7 +98,7 @@ class Engine:
         self.sizes: dict[str, int] = {}
         self.grown: dict[str, int] = {}
         self.needs: dict[str, Needs] = {}
-        with inference.one_thread():
+        with sessions.one_thread():
             for title in catalog.titles:
                 (self.load if self.preload else self.check)(catalog.entries[title])
 
@@ -110,7 +111,7 @@ class Engine:
         if again := self.still_held(entry):
             return again
         if apart and self.device.type == "cpu":
-            inference.draw_apart(entry.folder, entry.description.asks, self.cache)
+            sessions.draw_apart(entry.folder, entry.description.asks, self.cache)
         self.grown[title] = 0
         with self.accounted(title):
             model = self.check(entry)
@@ -220,7 +221,7 @@ class Engine:
         costs in pixels, and such a piece."""
         for title in titles or tuple(self.loaded):
             loaded = self.loaded[title]
-            for task in dict.fromkeys(inference.TASK_OF[ask] for ask in loaded.description.asks):
+            for task in dict.fromkeys(sessions.TASK_OF[ask] for ask in loaded.description.asks):
                 yield EXAMPLES[task](title, loaded)
 
     def warm_up(self, *titles: str) -> None:

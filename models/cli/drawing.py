@@ -17,7 +17,7 @@ from models.cli.shelf import able, session_of
 from models.cli.writing import add_written, written
 from models.data import DataError
 from models.images import Picture, Pixels
-from models.inference import Session
+from models.sessions import Session
 
 
 def add_sample(one: argparse.ArgumentParser) -> None:

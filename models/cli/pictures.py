@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from models import checkpoints, denoisers, images, inference, letterbox
+from models import checkpoints, denoisers, images, inference, letterbox, sessions
 from models.arguments import device, level, positive, share
 from models.catalog import Entry
 from models.cli.comparison import side_by_side
@@ -20,8 +20,8 @@ from models.cli.shelf import able_of, known, session_of
 from models.cli.writing import add_written, written
 from models.denoisers import CAMERA, WHITE
 from models.images import ANSWERED, USUAL, WRITTEN, Limits, Picture, PictureError
-from models.inference import Session
 from models.restore import TILE
+from models.sessions import Session
 
 
 def add_pictures(one: argparse.ArgumentParser, model: str | None, otherwise: str = "") -> None:
@@ -109,8 +109,8 @@ class Sessions:
     def of(self, entry: Entry) -> Session:
         """Raises CheckpointError."""
         if entry.folder not in self.ready:
-            if self.asked.graphs and inference.chosen_device(self.asked.device).type == "cpu":
-                inference.draw_apart(entry.folder, (self.task,), self.asked.graphs)
+            if self.asked.graphs and sessions.chosen_device(self.asked.device).type == "cpu":
+                sessions.draw_apart(entry.folder, (self.task,), self.asked.graphs)
             self.ready[entry.folder] = session_of(checkpoints.load(entry.folder), self.asked)
         return self.ready[entry.folder]
 

@@ -8,11 +8,11 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from models import catalog, checkpoints, inference
+from models import catalog, checkpoints, sessions
 from models.arguments import device
 from models.catalog import SHIPPED, Catalog
 from models.checkpoints import CheckpointError, Description, Model
-from models.inference import Session
+from models.sessions import Session
 from models.types import Needs
 
 
@@ -47,9 +47,7 @@ def able_of(there: Catalog, asked: argparse.Namespace, task: str, *needed: str) 
 def session_of(model: Model, asked: argparse.Namespace) -> Session:
     """The model ready to be asked on the device asked for."""
     described = model.description
-    return Session(
-        model.network, inference.chosen_device(asked.device), described.title, described.sha256, asked.graphs
-    )
+    return Session(model.network, sessions.chosen_device(asked.device), described.title, described.sha256, asked.graphs)
 
 
 def add_models(one: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from models.arguments import above_zero, device, seed, several, temperature, who
 from models.cli.drawing import add_film, put_together, ready_to_draw, seed_of, written_to
 from models.cli.places import check_apart, read
 from models.cli.writing import add_written
-from models.inference import Session
+from models.sessions import Session
 
 USUAL = "digits-vae"
 

@@ -9,7 +9,7 @@ whole codes and of codes with gaps. Colorizers: the error of chroma. All picture
 from collections.abc import Sequence
 from pathlib import Path
 
-from models import checkpoints, data, inference
+from models import checkpoints, data, sessions
 from models.checkpoints import Model
 from models.evaluation.cards import as_markdown, card, keep, shown
 from models.evaluation.codes import by_code
@@ -18,8 +18,8 @@ from models.evaluation.drawing import as_sampler
 from models.evaluation.pixels import floats_of, photographed, spoilt_pixels, to_pixels, transparent
 from models.evaluation.protocol import Protocol, Report, Trial
 from models.evaluation.restoring import by_corruption, by_level, seam
-from models.inference import Session
 from models.restore import TILE
+from models.sessions import Session
 
 __all__ = [
     "Report",
@@ -57,7 +57,7 @@ def evaluate(
     checkpoints.check_writable(folder)  # nor written to
     learned = model.description.training.get("data") == data.name_of(path) and not data.sets_apart(path)
     pictures = data.measured_part(path, transparent(model), learned)[: limit or None]
-    session = Session(model.network, inference.chosen_device(device), model.description.title)
+    session = Session(model.network, sessions.chosen_device(device), model.description.title)
     measure, shown = protocol_of(model), data.pictures_in(sheet)
     if shown and measure not in (by_level, by_chroma):
         raise ValueError(f"the sheet of {model.description.title} shows what it is measured on")

@@ -7,8 +7,8 @@ from models.checkpoints import Model
 from models.data import as_floats
 from models.evaluation.pixels import CHUNK, chunks, contact, decibels, floats_of_many, to_pixels, whole
 from models.evaluation.protocol import Report, Row, Trial
-from models.inference import Session
 from models.scores import mean_squared_error
+from models.sessions import Session
 from models.types import Pixels
 
 ZEROED = (0.0, 0.1, 0.3, 0.5)

@@ -13,7 +13,7 @@ from models.colour import chroma
 from models.data import as_floats
 from models.evaluation.pixels import contact, floats_of, thumbnail, to_pixels
 from models.evaluation.protocol import Report, Row, Trial
-from models.inference import Session
+from models.sessions import Session
 from models.types import GREY_LEVELS, Picture8, Pixels
 
 

@@ -14,9 +14,9 @@ from models.evaluation.evidence import SEED, evidence
 from models.evaluation.likeness import Sets, compared
 from models.evaluation.pixels import CHUNK, chunks, contact, whole
 from models.evaluation.protocol import Report, Row, Trial
-from models.inference import Session
 from models.posterior import Posterior, active, joined, told_by_each
 from models.recipes import RECIPES
+from models.sessions import Session
 
 NUMBERS = "What each number of the code tells, of the divergence from the normal nearest to all its values"
 LISTED = 256

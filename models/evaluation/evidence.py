@@ -15,8 +15,8 @@ from tqdm import tqdm
 from models import checkpoints
 from models.checkpoints import Model
 from models.evaluation.protocol import Row, Trial
-from models.inference import Session
 from models.likelihood import bound, sizes_of, standard_error
+from models.sessions import Session
 
 KEEP_EVERY = 60.0
 """Seconds between writings of what is done."""

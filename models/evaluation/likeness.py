@@ -16,8 +16,8 @@ from models.data import as_floats
 from models.evaluation.pixels import CHUNK, batched, transparent, whole
 from models.evaluation.protocol import Row
 from models.fidelity import NEAREST
-from models.inference import Session
 from models.recipes import RECIPES
+from models.sessions import Session
 
 SEED = 0
 """Of the pictures that are drawn, and of the noise on real ones."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from models.checkpoints import Model
-from models.inference import Session
 from models.restore import TILE
+from models.sessions import Session
 from models.types import Picture8, Pixels
 
 Row = dict[str, float | str]

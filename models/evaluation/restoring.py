@@ -28,9 +28,9 @@ from models.evaluation.pixels import (
     whole,
 )
 from models.evaluation.protocol import Report, Row, Trial
-from models.inference import Session
 from models.restore import Tiling
 from models.scores import losses, mean_squared_error, psnr
+from models.sessions import Session
 from models.types import Picture8, Pixels
 
 LEVELS = (5.0, 15.0, 25.0, 50.0, 75.0)

@@ -15,10 +15,10 @@ from models import checkpoints, data, winograd
 from models.checkpoints import Description
 from models.corruptions import Spoilt
 from models.data import Crops, Pictures, Wholes
-from models.inference import chosen_device, has_bfloat16
 from models.objectives import Elbo, Objective, Parts, at_step, total
 from models.posterior import Posterior, active, joined, told_by_each
 from models.recipes import RECIPES, aimed, asks_of, configured
+from models.sessions import chosen_device, has_bfloat16
 from models.training import optimisers, recycling
 from models.training.halo import halos
 from models.training.plan import Plan, agreed, begun, check_crops, identity, scenes_for, settings_for, view_of

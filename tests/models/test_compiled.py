@@ -12,11 +12,11 @@ from torch import nn
 from torch.export import Dim
 from torch.nn import functional as F
 
-from models import checkpoints, compiled, inference, winograd
+from models import checkpoints, compiled, sessions, winograd
 from models.catalog import SHIPPED, Catalog
 from models.compiled import CannotCompile, Compiled, Rounded
 from models.hierarchy import HierarchyConfig
-from models.inference import TASKS, Eager, Session
+from models.sessions import TASKS, Eager, Session
 from models.unet import UNet, UNetConfig
 from models.vae import VAEConfig
 
@@ -47,7 +47,7 @@ def test_compiled_and_pytorch_give_the_same(name: str, stock: tuple[str, Any], t
     shelf = stocked(tmp_path, {name: stock})
     session = session_of(shelf, name)
     session.low_precision = False
-    for task in {inference.TASK_OF[ask] for ask in checkpoints.describe(shelf / name).asks}:
+    for task in {sessions.TASK_OF[ask] for ask in checkpoints.describe(shelf / name).asks}:
         program = session.program(task)
         assert isinstance(program, Compiled)
         example, answer = TASKS[task].example(session.needs), np.dtype(TASKS[task].answer)
@@ -261,7 +261,7 @@ class Untraceable(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.needs = inference.Needs(1, level=True)
+        self.needs = sessions.Needs(1, level=True)
         self.weight = nn.Parameter(torch.ones(()))
 
     def forward(self, noisy: torch.Tensor, level: torch.Tensor) -> torch.Tensor:

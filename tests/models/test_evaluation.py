@@ -16,7 +16,7 @@ from models.colour import chroma
 from models.data import DataError
 from models.evaluation import cards
 from models.evaluation.drawing import NUMBERS
-from models.inference import Session
+from models.sessions import Session
 
 
 @pytest.mark.parametrize("name", ["tiny-photo", "tiny-denoise", "tiny-vae"])

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models import graphed, inference
+from models import graphed, sessions
 from models.eager import Eager
 from models.graphed import Graphed, filled_up
-from models.inference import Session
+from models.sessions import Session
 from models.unet import UNet, UNetConfig
 from models.vae import VAE, VAEConfig
 
@@ -179,9 +179,9 @@ def test_without_memory_the_engine_is_told():
 def on_a_card(monkeypatch: pytest.MonkeyPatch) -> FakeCard:
     """Sessions that take the CPU for a card."""
     card = FakeCard()
-    monkeypatch.setattr(inference, "Cuda", lambda device: card)
-    monkeypatch.setattr(inference, "GRAPHED_ON", {"cpu"})
-    monkeypatch.setattr(inference.compiled, "available", lambda: False)
+    monkeypatch.setattr(sessions, "Cuda", lambda device: card)
+    monkeypatch.setattr(sessions, "GRAPHED_ON", {"cpu"})
+    monkeypatch.setattr(sessions.compiled, "available", lambda: False)
     return card
 
 
@@ -193,7 +193,7 @@ def test_a_session_gives_what_it_gives_without_graphs(on_a_card: FakeCard, dtype
     tiles = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (3, 32, 48, 3)).astype(dtype)
     answers = [session.restore(tiles, np.array([5.0, 25.0, 60.0])) for _ in range(3)]
     assert on_a_card.captures >= 2
-    monkeypatch.setattr(inference, "GRAPHED_ON", set())
+    monkeypatch.setattr(sessions, "GRAPHED_ON", set())
     wanted, finite = Session(network, CPU).restore(tiles, np.array([5.0, 25.0, 60.0]))
     for answer, good in answers:
         assert answer.dtype == dtype

@@ -8,15 +8,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import checkpoints, inference, restore
+from models import checkpoints, inference, restore, sessions
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.colorizer import Colorizer, ColorizerConfig
 from models.colour import LUMA
 from models.compiled import Compiled
-from models.inference import NotFinite, Session, WrongSize
+from models.inference import NotFinite, WrongSize
 from models.letterbox import CannotFit
 from models.restore import Tiling
 from models.sampling import draw_codes
+from models.sessions import Session
 from models.sparse import SparseAutoencoder, SparseConfig
 from models.types import Needs
 from models.vae import VAE, VAEConfig
@@ -136,7 +137,7 @@ def test_a_tiled_answer_is_the_whole_one(shelf: Path):
     assert shares[-1] == 1.0
 
 
-class Blurring(inference.Session):
+class Blurring(sessions.Session):
     """Stands for a network of reach 3; it answers in memory that it uses again, as compiled ones do."""
 
     needs = Needs(1, halo=3, level=True)  # pyright: ignore
@@ -303,7 +304,7 @@ def test_a_grey_picture_of_any_size_gets_colours_and_keeps_its_lightness(coloriz
 
 def test_of_a_colour_picture_the_lightness_alone_counts(colorizer: Session):
     colours = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
-    grey = inference.in_channels(colours[None], 1)[0]
+    grey = sessions.in_channels(colours[None], 1)[0]
     answer, as_grey = inference.colorized(colorizer, colours), inference.colorized(colorizer, grey)
     assert np.abs(answer @ np.array(LUMA) - colours @ np.array(LUMA)).max() <= 0.51
     assert np.abs(answer.astype(int) - as_grey).max() <= 3
@@ -341,6 +342,6 @@ def test_codes_of_a_mixture_are_drawn_from_it():
 def test_a_device_that_is_not_there_is_refused():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    assert inference.chosen_device("auto").type == "cpu"
+    assert sessions.chosen_device("auto").type == "cpu"
     with pytest.raises(ValueError, match="no GPU"):
-        inference.chosen_device("cuda")
+        sessions.chosen_device("cuda")

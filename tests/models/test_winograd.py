@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models import checkpoints, compiled, data, inference, winograd
+from models import checkpoints, compiled, data, sessions, winograd
 from models.checkpoints import Description
 from models.eager import Eager
-from models.inference import Quick, Session
 from models.layers import Enlarge, Residual
+from models.sessions import Quick, Session
 from models.training import Trainer, plan_for, trainer
 from models.unet import UNet, UNetConfig
 from models.winograd import Convolution, Learning, Pool
@@ -30,7 +30,7 @@ needs_kernels = pytest.mark.skipif(not (AVX2 and winograd.kernels()), reason="no
 def gaining(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a processor that has nothing quicker."""
     monkeypatch.setattr(winograd, "gains", lambda: True)
-    for user in (inference, trainer):
+    for user in (sessions, trainer):
         monkeypatch.setattr(user, "has_bfloat16", lambda device: False)
 
 
@@ -284,8 +284,8 @@ def test_no_process_is_started_for_graphs_that_nobody_needs_and_prepare_draws_th
     network, graphs = session().network, tmp_path / "graphs"
     described = Description("tiny", "1", "photo", "unet", ("denoise",), asdict(network.config))
     sha256 = checkpoints.save(tmp_path / "tiny", described, network.state_dict()).sha256
-    monkeypatch.setattr(inference, "ProcessPoolExecutor", None)
-    inference.draw_apart(tmp_path / "tiny", ("denoise",), graphs)
+    monkeypatch.setattr(sessions, "ProcessPoolExecutor", None)
+    sessions.draw_apart(tmp_path / "tiny", ("denoise",), graphs)
     if not compiled.available():
         return
     assert not compiled.is_kept(graphs, name := compiled.name_of(sha256, "restore"))

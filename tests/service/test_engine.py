@@ -12,8 +12,9 @@ from models import checkpoints
 from models.catalog import Catalog
 from models.checkpoints import CheckpointError, Description
 from models.colorizer import Colorizer, ColorizerConfig
-from models.inference import NotFinite, Session
+from models.inference import NotFinite
 from models.restore import Tiling
+from models.sessions import Session
 from models.tasks import DECODE_BATCH
 from service.engine import Engine, Kind, OutOfMemory, smaller
 from service.settings import Settings

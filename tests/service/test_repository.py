@@ -32,7 +32,7 @@ def drawn_apart(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     sooner."""
     names: list[str] = []
     monkeypatch.setattr("models.compiled.available", lambda: False)
-    monkeypatch.setattr("models.inference.draw_apart", lambda folder, asks, graphs: names.append(folder.name))
+    monkeypatch.setattr("models.sessions.draw_apart", lambda folder, asks, graphs: names.append(folder.name))
     return names
 
 
@@ -104,7 +104,7 @@ def test_where_memory_is_bounded_the_longest_unused_goes_and_never_one_at_work(
         await parts.models.find("tiny-photo@2")
         engine.sizes[VAE] = 100
         monkeypatch.setattr(Engine, "memory", 10**12)  # what is measured then is at least the weights
-        monkeypatch.setattr("models.inference.Session.size", 100)
+        monkeypatch.setattr("models.sessions.Session.size", 100)
         kind, cost, _ = next(engine.examples(PHOTO))
         async with parts.batcher.admit(kind, cost):
             await parts.models.find(VAE)

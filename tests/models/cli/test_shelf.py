@@ -13,7 +13,7 @@ from conftest import SHIPPED_PHOTO, TINY, stocked
 from models import cli
 from models.cli import main
 from models.cli.shelf import aligned
-from models.inference import Session
+from models.sessions import Session
 
 
 def listed(shelf: Path, capsys: pytest.CaptureFixture, *words: str) -> str:

@@ -8,6 +8,7 @@ from verbs import run
 
 from models import sampling
 
+
 N = 3
 
 

@@ -11,8 +11,8 @@ from models.checkpoints import Model
 from models.evaluation import evidence as module
 from models.evaluation.evidence import evidence
 from models.evaluation.protocol import Trial
-from models.inference import Session
 from models.likelihood import Bound, bound
+from models.sessions import Session
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from models.checkpoints import Model
 from models.data import as_floats
 from models.evaluation.likeness import Sets, blurred, compared, flat, noisy, samples
 from models.evaluation.pixels import floats_of_many, whole
-from models.inference import Session
+from models.sessions import Session
 from models.vae import VAEConfig
 
 
