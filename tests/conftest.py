@@ -19,7 +19,7 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
-from models import checkpoints
+from models import checkpoints, compiled
 from models.autoencoder import AutoencoderConfig
 from models.catalog import SHIPPED
 from models.checkpoints import Description
@@ -52,6 +52,12 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, graphs: Path) -> N
         if name.startswith("DENOIR_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("DENOIR_CACHE", str(graphs))
+
+
+@pytest.fixture
+def in_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks run in PyTorch alone, where a graph, which takes seconds to draw, is not what is tested."""
+    monkeypatch.setattr(compiled, "available", lambda: False)
 
 
 @pytest.fixture(scope="session", autouse=True)

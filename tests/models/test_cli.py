@@ -23,6 +23,7 @@ from models.colour import LUMA
 from models.recipes import RECIPES
 from models.restore import TILE
 
+pytestmark = pytest.mark.usefixtures("in_pytorch")
 
 ROOT = SAMPLES.parent
 

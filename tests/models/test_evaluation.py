@@ -18,6 +18,8 @@ from models.evaluation import cards
 from models.evaluation.drawing import NUMBERS
 from models.sessions import Session
 
+pytestmark = pytest.mark.usefixtures("in_pytorch")
+
 
 @pytest.mark.parametrize("name", ["tiny-photo", "tiny-denoise", "tiny-vae"])
 def test_every_model_is_measured_and_gets_a_card(name: str, shelf: Path, photographs: Path, tmp_path: Path):

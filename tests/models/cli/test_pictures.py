@@ -22,6 +22,7 @@ from models.cli.pictures import run_errands
 from models.cli.places import Errand
 from models.unet import UNetConfig
 
+pytestmark = pytest.mark.usefixtures("in_pytorch")
 
 CLEAN = ["--model", "tiny-photo", "--sigma", "10"]
 

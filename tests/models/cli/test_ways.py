@@ -8,6 +8,7 @@ from verbs import run
 
 from models import sampling
 
+pytestmark = pytest.mark.usefixtures("in_pytorch")
 
 N = 3
 

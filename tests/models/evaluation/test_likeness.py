@@ -15,6 +15,8 @@ from models.evaluation.pixels import floats_of_many, whole
 from models.sessions import Session
 from models.vae import VAEConfig
 
+pytestmark = pytest.mark.usefixtures("in_pytorch")
+
 
 def strokes(count: int, seed: int) -> np.ndarray:
     """Bars of many places and directions, `n 28 28` uint8."""
