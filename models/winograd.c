@@ -7,8 +7,8 @@
    Beside them what enlarges twofold by 2x2 weights, which is added to what was there.
 
    Pixels are `n h w c` in floats. Tiles of so many places are counted through the batch, row after row; threads take
-   blocks of them. They are those of OpenMP, which PyTorch computes by as well: threads of our own would find its still waiting
-   for more work, on the same cores. Called by models/winograd.py, which says what is what. */
+   blocks of them. They are those of OpenMP, which PyTorch computes by as well: threads of our own would find its still
+   waiting for more work, on the same cores. Called by models/winograd.py, which says what is what. */
 
 #include <omp.h>
 
@@ -24,7 +24,7 @@ const int version = 3; /* of what is called from outside: a library made of othe
 #define ROWS 4    /* and channels in, of a weights' gradient */
 #define NEAR 48   /* pixels that one WIDE of weights after the other is used on */
 #define LINE 16   /* floats of a line of the cache */
-#define APART 16  /* floats after each tile's channels, so that not all tiles' and points' fall on the same lines of the cache */
+#define APART 16  /* floats after each tile's channels, so that not all tiles' and points' fall on the same lines */
 
 #define INLINE static inline __attribute__((always_inline)) /* so that each kind of tile is compiled by itself */
 
@@ -167,8 +167,7 @@ static void transform_gradient(const float *dy, const struct shape *shape, long 
 }
 
 /* Adds products of so many numbers, `step` apart, and WIDE others. */
-INLINE void grow(lanes sum[][2], const float *numbers, long step,
-  const float *others, const int count)
+INLINE void grow(lanes sum[][2], const float *numbers, long step, const float *others, const int count)
 {
   lanes left = at(others), right = at(others + LANES);
 #pragma GCC unroll 6
@@ -269,7 +268,7 @@ void convolve(const float *x, const float *weights, const float *bias, const flo
 }
 
 /* So many neighbours in a row, by WIDE of the weights for one of the four pixels that each becomes. */
-INLINE void spread_out(const float *x, const float *weights, const float *bias, const float *added, float *y, long in,
+INLINE void enlarge_some(const float *x, const float *weights, const float *bias, const float *added, float *y, long in,
   long out, const int count)
 {
   lanes sum[TILES][2];
@@ -292,11 +291,13 @@ void enlarge(const float *x, const float *weights, const float *bias, const floa
       for (int corner = 0; corner < 4; corner++)
         for (long c = 0; c < out; c += WIDE) {
           const float *by = weights + (corner * out + c) * in;
-          long to = ((2 * row + corner / 2) * 2 * width + corner % 2) * out + c, end = least(first + NEAR, width), j;
-          for (j = first; j + TILES <= end; j += TILES)
-            spread_out(x + (row * width + j) * in, by, bias + c, added + to + 2 * j * out, y + to + 2 * j * out, in, out, TILES);
-          for (; j < end; j++)
-            spread_out(x + (row * width + j) * in, by, bias + c, added + to + 2 * j * out, y + to + 2 * j * out, in, out, 1);
+          for (long j = first, end = least(first + NEAR, width), some; j < end; j += some) {
+            const float *from = x + (row * width + j) * in;
+            long to = ((2 * row + corner / 2) * 2 * width + 2 * j + corner % 2) * out + c;
+            some = j + TILES <= end ? TILES : 1;
+            if (some == TILES) enlarge_some(from, by, bias + c, added + to, y + to, in, out, TILES);
+            else enlarge_some(from, by, bias + c, added + to, y + to, in, out, 1);
+          }
         }
 }
 
@@ -312,9 +313,9 @@ static inline void gather(const float *v, const float *m, float *gradient, long 
   keep(sum, gradient, out, ROWS);
 }
 
-/* Adds to `gradient`, `point in out`, that of weights transformed for the smaller tiles. v, m: room for POINTS times `block` tiles of
-   channels and APART, which all threads share: each point is summed by one of them, tile after tile, so that the sum is
-   the same however many there are. */
+/* Adds to `gradient`, `point in out`, that of weights transformed for the smaller tiles. v, m: room for POINTS times
+   `block` tiles of channels and APART, which all threads share: each point is summed by one of them, tile after tile,
+   so that the sum is the same however many there are. */
 void weigh(const float *x, const float *dy, float *gradient, const struct shape *shape, long block, long threads,
   float *v, float *m)
 {

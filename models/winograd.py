@@ -33,7 +33,7 @@ LANES, WIDE, TILES, APART = 8, 16, 6, 16
 LARGEST = 4096
 """Channels that they know."""
 MANY = 256
-"""Channels whose transformed weights a cache has no room for: the larger tiles' are twice as many."""
+"""Channels whose transformed weights a cache has no room for: the larger tiles' are nearly twice as many."""
 G = {
     STEP: (
         (1 / 4, 0, 0),
@@ -133,7 +133,7 @@ KNOWN = {
 """The convolution that the kernels compute."""
 
 
-def spreads(layer: nn.Module) -> bool:
+def enlarges(layer: nn.Module) -> bool:
     """Whether a module enlarges by what the kernels do sooner: with more channels PyTorch is as fast."""
     if not isinstance(layer, Enlarge) or layer.in_channels >= MANY or layer.bias is None:
         return False
@@ -157,7 +157,7 @@ def frozen(network: nn.Module) -> Any:
     def instead(layer: nn.Module) -> nn.Module | None:
         if suits(layer):
             return Frozen(cast(Residual, layer), pool)
-        if spreads(layer):
+        if enlarges(layer):
             return Enlarged(cast(Enlarge, layer), pool)
         return Convolution(cast(nn.Conv2d, layer), pool) if fits(layer) else None
 

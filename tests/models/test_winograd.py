@@ -90,7 +90,7 @@ def test_what_enlarges_is_what_pytorch_makes_of_it(shape: tuple[int, ...], threa
     count, given, height, width = shape
     layer, x, skip = Enlarge(given, 32), torch.randn(shape), torch.randn(count, 32, 2 * height, 2 * width)
     with torch.no_grad():
-        assert winograd.spreads(layer)
+        assert winograd.enlarges(layer)
         assert near(winograd.frozen(layer)(x, skip), layer(x, skip))
 
 
@@ -140,7 +140,7 @@ def other(**changed: Any) -> nn.Conv2d:
 def test_what_the_kernels_do_not_know_stays_as_it_is(module: nn.Module):
     assert not winograd.suits(module)
     assert not winograd.fits(module)
-    assert not winograd.spreads(module)
+    assert not winograd.enlarges(module)
 
 
 @pytest.mark.parametrize(
