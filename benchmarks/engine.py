@@ -36,11 +36,13 @@ from models import checkpoints, compiled, data, winograd
 from models.catalog import SHIPPED, Catalog
 from models.corruptions import Gaussian
 from models.data import as_floats
+from models.eager import Eager, Program
 from models.evaluation import as_markdown, spoilt_pixels
 from models.inference import restored, tiling_for, windows_of
 from models.restore import Tiling
 from models.scores import psnr
-from models.sessions import TASKS, Eager, Program, Session
+from models.sessions import Session
+from models.tasks import TASKS
 from service.settings import cores_given
 
 BYTES = np.dtype(np.uint8)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from models import checkpoints
 from models.catalog import SHIPPED, Catalog
+from models.layers import Enlarge
 from models.recipes import built, configured
 from models.types import Needs
 
@@ -58,7 +59,7 @@ class DepthwiseUNet(nn.Module):
         self.down = nn.ModuleList(stage(width, blocks) for width in widths[:-1])
         self.reduce = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.middle = stage(widths[-1], blocks)
-        self.enlarge = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
+        self.enlarge = nn.ModuleList(Enlarge(b, a) for a, b in pairwise(widths))
         self.up = nn.ModuleList(stage(width, blocks) for width in widths[:-1])
         self.tail = nn.Conv2d(widths[0], 12, 3, padding=1)
 
@@ -71,7 +72,7 @@ class DepthwiseUNet(nn.Module):
             x = reduce(skips[-1])
         x = self.middle(x)
         for blocks, enlarge, skip in zip(reversed(self.up), reversed(self.enlarge), reversed(skips), strict=True):
-            x = blocks(enlarge(x) + skip)
+            x = blocks(enlarge(x, skip))
         return noisy - F.pixel_shuffle(self.tail(x).float(), 2)
 
 

@@ -58,7 +58,7 @@ static inline const float *pixel(const float *from, const struct shape *shape, l
 }
 
 /* B^T d */
-static inline void into(lanes o[SIDE], const lanes d[SIDE])
+static inline void into_smaller(lanes o[SIDE], const lanes d[SIDE])
 {
   lanes a = d[4] - 4 * d[2], b = d[3] - 4 * d[1], c = d[4] - d[2], e = 2 * (d[3] - d[1]);
   o[0] = 4 * d[0] - 5 * d[2] + d[4];
@@ -84,8 +84,14 @@ static inline void into_larger(lanes o[LARGER], const lanes d[LARGER])
   o[7] = d[7] - d[1] + 5.25f * (d[3] - d[5]);
 }
 
+INLINE void into(lanes *o, const lanes *d, const int side)
+{
+  if (side == SIDE) into_smaller(o, d);
+  else into_larger(o, d);
+}
+
 /* A^T m */
-static inline void back(lanes o[STEP], const lanes m[SIDE])
+static inline void back_smaller(lanes o[STEP], const lanes m[SIDE])
 {
   lanes a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], e = m[3] - m[4];
   o[0] = m[0] + a + c;
@@ -103,6 +109,12 @@ static inline void back_larger(lanes o[LARGER - 2], const lanes m[LARGER])
   o[3] = b + 8 * e + 4 * g;
   o[4] = a + 16 * c + 2 * f;
   o[5] = b + 32 * e + g + m[7];
+}
+
+INLINE void back(lanes *o, const lanes *m, const int side)
+{
+  if (side == SIDE) back_smaller(o, m);
+  else back_larger(o, m);
 }
 
 /* A y, the other way round */
@@ -134,11 +146,11 @@ INLINE void transform(const float *x, const struct shape *shape, long first, lon
       lanes half[LARGER][LARGER], line[LARGER], whole[LARGER];
       for (int j = 0; j < side; j++) {
         for (int i = 0; i < side; i++) line[i] = at(pixels[i][j] + c);
-        side == SIDE ? into(half[j], line) : into_larger(half[j], line);
+        into(half[j], line, side);
       }
       for (int i = 0; i < side; i++) {
         for (int j = 0; j < side; j++) line[j] = half[j][i];
-        side == SIDE ? into(whole, line) : into_larger(whole, line);
+        into(whole, line, side);
         for (int j = 0; j < side; j++) put(v + (i * side + j) * apart + tile * (shape->in + APART) + c, whole[j]);
       }
     }
@@ -213,12 +225,12 @@ INLINE void finish(const float *m, const struct shape *shape, long first, long t
       lanes half[LARGER][LARGER - 2], line[LARGER], whole[LARGER - 2], constant = bias ? at(bias + c) : all(0);
       for (int j = 0; j < side; j++) {
         for (int i = 0; i < side; i++) line[i] = at(m + (i * side + j) * apart + tile * (out + APART) + c);
-        side == SIDE ? back(half[j], line) : back_larger(half[j], line);
+        back(half[j], line, side);
       }
       for (int i = 0; i < rows; i++) {
         long here = corner + i * shape->width * out + c;
         for (int j = 0; j < side; j++) line[j] = half[j][i];
-        side == SIDE ? back(whole, line) : back_larger(whole, line);
+        back(whole, line, side);
         for (int j = 0; j < columns; j++, here += out) {
           lanes value = whole[j] + constant;
           if (added) value += at(added + here);

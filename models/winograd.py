@@ -72,12 +72,8 @@ class Shape(ctypes.Structure):
 
     @property
     def points(self) -> int:
-        return points_of(self.step)
-
-
-def points_of(step: int) -> int:
-    """Of a transformed tile."""
-    return (step + 2) ** 2
+        """Of a transformed tile."""
+        return (self.step + 2) ** 2
 
 
 VERSION = 3
@@ -292,7 +288,7 @@ def packed(weights: Tensor, step: int = STEP) -> Tensor:
     """Weights `o i 3 3`, transformed for tiles of either kind: `point o/WIDE i WIDE`."""
     out, given = weights.shape[:2]
     columns = weights.reshape(out // WIDE, WIDE, given, 3, 3).permute(3, 4, 0, 2, 1)
-    return (matrix(step) @ columns.reshape(9, -1)).view(points_of(step), out // WIDE, given, WIDE)
+    return (matrix(step) @ columns.reshape(9, -1)).view(-1, out // WIDE, given, WIDE)
 
 
 @cache

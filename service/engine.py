@@ -20,6 +20,7 @@ from models.checkpoints import CheckpointError, Description, Model
 from models.inference import NotFinite
 from models.restore import TILE, Tiling, Window
 from models.sessions import Session
+from models.tasks import DECODE_BATCH, TASK_OF
 from models.types import Needs
 from service import metrics
 from service.settings import Settings
@@ -221,7 +222,7 @@ class Engine:
         costs in pixels, and such a piece."""
         for title in titles or tuple(self.loaded):
             loaded = self.loaded[title]
-            for task in dict.fromkeys(sessions.TASK_OF[ask] for ask in loaded.description.asks):
+            for task in dict.fromkeys(TASK_OF[ask] for ask in loaded.description.asks):
                 yield EXAMPLES[task](title, loaded)
 
     def warm_up(self, *titles: str) -> None:
@@ -337,7 +338,7 @@ TASKS: dict[str, Callable[[Loaded, list[Any]], list[Any]]] = {
 }
 CAPACITIES: dict[str, Callable[[Engine, Kind], int]] = {
     "restore": by_pixels,
-    "decode": lambda engine, kind: 1 if kind.shape else inference.DECODE_BATCH,
+    "decode": lambda engine, kind: 1 if kind.shape else DECODE_BATCH,
     "reconstruct": by_pixels,
     "encode": by_pixels,
     "colorize": lambda engine, kind: 1,

@@ -12,11 +12,14 @@ from torch import nn
 from torch.export import Dim
 from torch.nn import functional as F
 
-from models import checkpoints, compiled, sessions, winograd
+from models import checkpoints, compiled, winograd
 from models.catalog import SHIPPED, Catalog
 from models.compiled import CannotCompile, Compiled, Rounded
+from models.eager import Eager
 from models.hierarchy import HierarchyConfig
-from models.sessions import TASKS, Eager, Session
+from models.sessions import Session
+from models.tasks import TASK_OF, TASKS
+from models.types import Needs
 from models.unet import UNet, UNetConfig
 from models.vae import VAEConfig
 
@@ -47,7 +50,7 @@ def test_compiled_and_pytorch_give_the_same(name: str, stock: tuple[str, Any], t
     shelf = stocked(tmp_path, {name: stock})
     session = session_of(shelf, name)
     session.low_precision = False
-    for task in {sessions.TASK_OF[ask] for ask in checkpoints.describe(shelf / name).asks}:
+    for task in {TASK_OF[ask] for ask in checkpoints.describe(shelf / name).asks}:
         program = session.program(task)
         assert isinstance(program, Compiled)
         example, answer = TASKS[task].example(session.needs), np.dtype(TASKS[task].answer)
@@ -261,7 +264,7 @@ class Untraceable(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.needs = sessions.Needs(1, level=True)
+        self.needs = Needs(1, level=True)
         self.weight = nn.Parameter(torch.ones(()))
 
     def forward(self, noisy: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
@@ -293,8 +296,7 @@ def test_a_program_that_disagrees_is_not_used(
     assert "tiny-denoise" in caplog.text
 
 
-def test_without_openvino_it_runs_in_pytorch(shelf: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(compiled, "available", lambda: False)
+def test_without_openvino_it_runs_in_pytorch(shelf: Path, in_pytorch: None):
     assert isinstance(session_of(shelf, "tiny-vae").program("decode"), Eager)
 
 

@@ -176,12 +176,11 @@ def test_without_memory_the_engine_is_told():
 
 
 @pytest.fixture
-def on_a_card(monkeypatch: pytest.MonkeyPatch) -> FakeCard:
+def on_a_card(in_pytorch: None, monkeypatch: pytest.MonkeyPatch) -> FakeCard:
     """Sessions that take the CPU for a card."""
     card = FakeCard()
     monkeypatch.setattr(sessions, "Cuda", lambda device: card)
     monkeypatch.setattr(sessions, "GRAPHED_ON", {"cpu"})
-    monkeypatch.setattr(sessions.compiled, "available", lambda: False)
     return card
 
 

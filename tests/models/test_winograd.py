@@ -224,17 +224,15 @@ def test_a_session_runs_by_the_kernels_where_they_gain(gaining: None):
 
 @needs_kernels
 def test_one_that_they_disagree_with_runs_without(
-    gaining: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    gaining: None, in_pytorch: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(compiled, "available", lambda: False)
     right = winograd.convolved
     monkeypatch.setattr(winograd, "convolved", lambda *given, **more: right(*given, **more).mul_(2))
     assert not isinstance(session().program("restore"), Quick)
     assert "tiny: by Winograd's kernels restore is" in caplog.text
 
 
-def test_one_without_such_blocks_runs_as_ever(gaining: None, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(compiled, "available", lambda: False)
+def test_one_without_such_blocks_runs_as_ever(gaining: None, in_pytorch: None):
     one = Session(UNet(UNetConfig(widths=(4, 8), blocks=1, halo=8)), CPU)
     assert type(one.program("restore")) is Eager
 

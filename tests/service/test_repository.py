@@ -27,11 +27,10 @@ LONGEST = 120.0
 
 
 @pytest.fixture(autouse=True)
-def drawn_apart(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def drawn_apart(in_pytorch: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The models whose graphs would have been drawn in another process; here they run in PyTorch, which is ready
     sooner."""
     names: list[str] = []
-    monkeypatch.setattr("models.compiled.available", lambda: False)
     monkeypatch.setattr("models.sessions.draw_apart", lambda folder, asks, graphs: names.append(folder.name))
     return names
 
