@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from service.rates import Rate
+from service.rates import Rate, guessed
 
 Run = Callable[[Hashable, list[Any]], list[Any]]
 """(kind, payloads) -> results in the same order; called in the device's own thread, one batch at a time.
@@ -204,7 +204,7 @@ class Batcher:
     capacity(kind): how many asks of a kind a batch may hold. key(kind): what the kind's rate is known by. max_waiting:
     seconds that a newcomer may be predicted to wait. max_held: what all jobs may hold, in the units of `size`; one
     alone may hold more. deadline: seconds a job may stay, beside twice what it is predicted to take. guess: cost a
-    second of what has never run. clock: tells the time, in seconds.
+    second of what has never run, at least. clock: tells the time, in seconds.
     """
 
     def __init__(
@@ -223,7 +223,7 @@ class Batcher:
         self.held = 0
         self.now = 0.0
         self.running = 0.0
-        self.rates = defaultdict(lambda: Rate(guess / 1000, 0.001))  # a guess weighs little against what is measured
+        self.rates: dict[Hashable, Rate] = {}
         self.promises, self.clock = Promises(), clock
         self.jobs: set[Job] = set()
         self.heap: list[tuple[float, int, Ask]] = []
@@ -253,11 +253,15 @@ class Batcher:
 
     def predicted(self, kind: Hashable, cost: float) -> float:
         """Seconds that so much work of a kind takes, by what was measured."""
-        return self.rates[self.key(kind)].predicted(cost)
+        return (self.rates.get(self.key(kind)) or self.guessed()).predicted(cost)
+
+    def guessed(self) -> Rate:
+        """Of what has never run: the slowest of all that has, so that nobody is sent away for a first batch's sake."""
+        return guessed(max(self.guess, min((rate.cost / rate.seconds for rate in self.rates.values()), default=0.0)))
 
     def learn(self, kind: Hashable, cost: float, seconds: float) -> None:
         """That so much work of a kind took so many seconds."""
-        self.rates[self.key(kind)].learn(cost, seconds)
+        self.rates.setdefault(self.key(kind), self.guessed()).learn(cost, seconds)
 
     def admit(self, kind: Hashable, cost: int, size: int = 0, aside: float = 0.0) -> Job:
         """Room for one more request, which will ask for `cost` in all, and hold `size` until it leaves. `aside`:
@@ -268,6 +272,12 @@ class Batcher:
         share = 1.0 if self.promises.kept(self.clock(), self.max_waiting) else 0.5
         self.check(kind, cost, size, aside, self.jobs, share)
         job = Job(self, kind, cost, size, aside, share)
+        self.jobs.add(job)
+        return job
+
+    def own(self, kind: Hashable) -> Job:
+        """The same for work of the service's own, which has room however much waits."""
+        job = Job(self, kind, 0, 0, 0.0, 1.0)
         self.jobs.add(job)
         return job
 

@@ -141,7 +141,9 @@ class Engine:
         return model
 
     def unload(self, title: str) -> None:
-        """Lets go of a model; its memory is free as soon as no request holds it."""
+        """Lets go of a model, where it is loaded; its memory is free as soon as no request holds it."""
+        if title not in self.loaded:
+            return
         self.let_go[title] = self.loaded.pop(title)
         metrics.UNLOADS.labels(title).inc()
         metrics.MODEL_BYTES.labels(title).set(0)
@@ -153,8 +155,7 @@ class Engine:
     def forget(self, title: str) -> None:
         """Makes a model unknown."""
         self.catalog = Catalog({one: entry for one, entry in self.catalog.entries.items() if one != title})
-        if title in self.loaded:
-            self.unload(title)
+        self.unload(title)
 
     def of(self, kind: Kind) -> Loaded:
         """The model of a kind, which may be one that was let go of and is still held by whoever asks."""

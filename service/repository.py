@@ -53,13 +53,15 @@ class Repository:
         """Loads a model, makes it warm and learns how fast it is. Raises CheckpointError."""
         title = entry.description.title
         async with self.one_at_a_time:
-            self.make_room(self.engine.sizes.get(title) or (entry.folder / WEIGHTS).stat().st_size)
-            loaded = await asyncio.to_thread(self.engine.load, entry, apart=True)
             try:
+                self.make_room(self.engine.sizes.get(title) or (entry.folder / WEIGHTS).stat().st_size)
+                loaded = await asyncio.to_thread(self.engine.load, entry, apart=True)
                 await self.warm(title)
                 await measure(self.engine, self.batcher, title)
             except Exception as error:
                 self.engine.unload(title)
+                if isinstance(error, CheckpointError):
+                    raise
                 raise CheckpointError(f"{title} can't be used: {error}") from error
             self.make_room(but=title)
         return loaded
@@ -135,7 +137,7 @@ async def measure(engine: Engine, batcher: Batcher, *titles: str) -> None:
     """
     for kind, cost, payload in engine.examples(*titles):
         try:
-            async with batcher.admit(kind, 0) as job:
+            async with batcher.own(kind) as job:
                 job.timer.reschedule(None)  # there is nothing yet that could tell how long it may take
                 async for _ in job.answers(kind, cost, [payload] * engine.capacity(kind)):
                     pass

@@ -107,7 +107,7 @@ def test_of_a_batch_that_fails_only_what_made_it_fail_is_told_so():
                 await bad
             assert [(await answer).result for answer in (before, after, apart)] == [2, 4, 10]
         await held
-        assert batcher.rates["a"].cost == batcher.guess / 1000, "how fast it fails tells nothing of its speed"
+        assert "a" not in batcher.rates, "how fast it fails tells nothing of its speed"
 
     assert served(test).batches[1:] == [[1, "bad", 2], [1], ["bad"], [2], [5]]
 
@@ -338,6 +338,17 @@ def test_what_has_never_run_is_bounded_too():
             batcher.admit("never run", 100_000)
 
     asyncio.run(test())
+
+
+def test_what_has_never_run_is_taken_to_be_as_fast_as_the_slowest_that_has():
+    batcher = Batcher(lambda kind, payloads: payloads, lambda kind: 1, guess=1e5)
+    assert batcher.predicted("new", 1e5) == pytest.approx(1.0)
+    batcher.learn("quick", 1e9, 100.0)
+    assert batcher.predicted("new", 1e5) == pytest.approx(0.01, rel=0.01)
+    batcher.learn("slow", 1e9, 1000.0)
+    assert batcher.predicted("new", 1e5) == pytest.approx(0.1, rel=0.01)
+    batcher.learn("slower than guessed", 1e6, 1000.0)
+    assert batcher.predicted("new", 1e5) == pytest.approx(1.0), "which may be of another kind of work altogether"
 
 
 def test_a_job_that_turns_out_too_long_is_refused_when_it_is_known():

@@ -82,6 +82,47 @@ def test_models_may_be_loaded_when_they_are_first_asked_for(
     repository(test, shelf, monkeypatch, preload=False)
 
 
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError("model.safetensors"), RuntimeError("out of memory"), MemoryError()]
+)
+def test_whatever_goes_wrong_while_one_is_loaded_is_told_of_it(
+    error: Exception, shelf: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fails(*asked: Any, **more: Any) -> Any:
+        raise error
+
+    async def test(parts: Parts) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr("service.engine.Session", fails)
+            with pytest.raises(CheckpointError, match=PHOTO):
+                await parts.models.find("tiny-photo")
+        assert loaded(parts) == []
+        await parts.models.find("tiny-photo")
+        assert loaded(parts) == [PHOTO]
+
+    repository(test, shelf, monkeypatch, preload=False)
+
+
+def test_weights_that_are_gone_are_told_of_their_model(shelf: Path, monkeypatch: pytest.MonkeyPatch):
+    async def test(parts: Parts) -> None:
+        (shelf / "tiny-photo" / checkpoints.WEIGHTS).unlink()
+        with pytest.raises(CheckpointError, match="tiny-photo"):
+            await parts.models.find("tiny-photo")
+
+    repository(test, shelf, monkeypatch, preload=False)
+
+
+def test_a_model_is_loaded_however_much_is_held(shelf: Path, monkeypatch: pytest.MonkeyPatch):
+    async def test(parts: Parts) -> None:
+        await parts.models.find("tiny-photo")
+        kind, cost, _ = next(parts.engine.examples(PHOTO))
+        async with parts.batcher.admit(kind, cost, 10**12):
+            await parts.models.find("tiny-vae")
+        assert loaded(parts) == [PHOTO, VAE]
+
+    repository(test, shelf, monkeypatch, preload=False)
+
+
 def test_one_that_is_bad_ends_the_start_even_if_it_would_be_loaded_later(shelf: Path):
     (shelf / "tiny-vae" / checkpoints.WEIGHTS).write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="tiny-vae"):
