@@ -40,7 +40,7 @@ CROSS_ORIGIN: dict[str, Any] = {
 }
 """What a page of another site may send and see. Credentials are not among it: a page sends its key as a header."""
 
-ALWAYS, KEYED = problems(400, 414, 431, 500, 503), problems(401, 429)
+ALWAYS, KEYED = problems(400, 403, 414, 431, 500, 503), problems(401, 429)
 """What any route may answer."""
 READ_AHEAD = MIB
 """Bytes of a body that the server may have read before the application asks for them."""
@@ -71,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
         async with running(settings) as parts:
             app.state.parts = parts
             duty.ready = True
-            for line in announced(parts.engine, settings):
+            for line in announced(parts.engine, settings, keys):
                 log.info(line)
             yield
             duty.ready = False
@@ -128,6 +128,7 @@ def guard(app: FastAPI, duty: guards.Duty, keys: Keys) -> None:
         app.add_middleware(Doorkeeper, keys=keys, rate=settings.key_rate)
     if settings.origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.origins, **CROSS_ORIGIN)
+    app.add_middleware(guards.Sites, origins=settings.origins)
     if settings.hosts:
         app.add_middleware(guards.Hosts, names=settings.hosts)
     routers = (router, cards.router, health, page.router)
@@ -137,14 +138,16 @@ def guard(app: FastAPI, duty: guards.Duty, keys: Keys) -> None:
     app.add_middleware(guards.Drain, size=settings.overrun - READ_AHEAD, seconds=settings.linger)
 
 
-def announced(engine: Engine, settings: Settings) -> tuple[str, str]:
-    """What a person who has just started the service wants to know: what it loaded, on what, and where to look."""
+def announced(engine: Engine, settings: Settings, keys: Keys) -> tuple[str, str]:
+    """What a person who has just started the service wants to know: what it loaded, on what, and where to look. Where
+    keys are needed, the API's page is told by the path at which it can ask for one."""
     known, loaded = engine.catalog.titles, ", ".join(sorted(engine.loaded)) or "none yet"
     host = {"0.0.0.0": "localhost", "::": "localhost"}.get(settings.host, settings.host)  # noqa: S104
     home = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    described = "static/docs/api.html" if keys else "docs"
     return (
         f"on {engine.device}, of {len(known)} models loaded: {loaded}",
-        f"the page is at {home}/ and the description of the API at {home}/docs",
+        f"the page is at {home}/ and the description of the API at {home}/{described}",
     )
 
 

@@ -130,6 +130,10 @@ def unknown_host() -> Problem:
     return Problem(400, "unknown-host", "the service does not answer to the name that the header Host has")
 
 
+def other_site() -> Problem:
+    return Problem(403, "other-site", "pages of another site may not ask, unless the service names its origin")
+
+
 def cannot(model: str, task: str, able: list[str]) -> Problem:
     detail = f"{model} can't be asked to {task}; it can: {', '.join(able) or 'nothing'}"
     return Problem(409, "wrong-model", detail, can=able)

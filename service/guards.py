@@ -143,6 +143,26 @@ class Hosts(Guard):
         await (self.app if known else errors.told(errors.unknown_host(), scope["request_id"]))(scope, receive, send)
 
 
+class Sites(Guard):
+    """Answers to no page of another site, whose browser says that it asks for one (W3C, Fetch Metadata), but of the
+    origins named; links lead here from anywhere, and of its health it tells any.
+
+    Without this a browser would only keep the answers from such a page, which could have a service on its reader's own
+    machine work for it.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Collection[str]):
+        super().__init__(app)
+        self.origins = origins
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        link = scope["method"] in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
+        other = headers.get("sec-fetch-site") == "cross-site" and headers.get("origin") not in self.origins
+        refused = other and not link and scope["path"] not in HEALTH
+        await (errors.told(errors.other_site(), scope["request_id"]) if refused else self.app)(scope, receive, send)
+
+
 @dataclass
 class Duty:
     """Whether new work is taken, and how many requests are under way. Server and application share one."""

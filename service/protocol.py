@@ -7,6 +7,7 @@ the parser's callbacks), which the tests hold on real sockets.
 import asyncio
 import logging
 import math
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -291,7 +292,8 @@ def configured(app: guards.ASGIApp | None, settings: Settings) -> uvicorn.Config
 
 class Server(uvicorn.Server):
     """Ends in good order: told to stop, it takes no new work, and goes on listening, so as to say so, until what is
-    under way has ended or the grace is over. What is not done then is cut off, and answered as such.
+    under way has ended or the grace is over. What is not done then is cut off, and answered as such. Told so before it
+    listens, it ends at once.
 
     when_started: called when it listens.
     """
@@ -311,6 +313,8 @@ class Server(uvicorn.Server):
         self.when_started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.started:
+            os._exit(0)  # nothing is under way, and the models load in threads that nobody can interrupt
         self.duty.ready = False
         super().handle_exit(sig, frame)
 

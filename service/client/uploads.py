@@ -24,7 +24,9 @@ class Upload:
         self.source = BytesIO(source) if isinstance(source, bytes) else source
         if isinstance(self.source, str | Path):
             self.path, self.start = Path(self.source), 0
-            self.repeatable, self.size = self.path.is_file(), self.path.stat().st_size
+            self.repeatable = self.path.is_file()
+            size = self.path.stat().st_size  # also tells, before anything is sent, that there is nothing there
+            self.size = size if self.repeatable else None
             return
         self.path, self.repeatable, self.size = None, self.source.seekable(), None
         self.start = self.source.tell() if self.repeatable else 0

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from service import cards, page
 from service.app import announced, create_app
+from service.keys import Keys
 from service.routes import health, router
 from service.settings import Settings
 
@@ -60,6 +61,32 @@ def test_a_site_is_known_by_its_exact_origin(origin: str):
     assert ALLOWS not in client.get("/healthz", headers={"origin": origin}).headers
     problem(preflight(client, origin), 400, "bad-request")
     problem(preflight(client, OURS, method="DELETE"), 400, "bad-request")
+
+
+ELSEWHERE = {"sec-fetch-site": "cross-site"}
+
+
+@pytest.mark.parametrize("mode", ["no-cors", "cors", "navigate"])
+@pytest.mark.parametrize("origin", [{}, {"origin": "null"}, {"origin": "https://else.example"}])
+def test_what_a_browser_asks_for_another_sites_page_is_not_done(mode: str, origin: dict[str, str]):
+    """A form that a page sends by itself comes as a navigation too."""
+    for client in (unstarted(), unstarted(origins=OURS), unstarted(api_keys="abcdefghijklmnopqrst")):
+        problem(client.post("/denoise", headers=ELSEWHERE | origin | {"sec-fetch-mode": mode}), 403, "other-site")
+    if mode != "navigate":
+        problem(unstarted().get("/sample", headers=ELSEWHERE | origin | {"sec-fetch-mode": mode}), 403, "other-site")
+
+
+def test_links_from_elsewhere_named_sites_and_who_is_no_browser_are_let_in():
+    link = ELSEWHERE | {"sec-fetch-mode": "navigate"}
+    for client, way, headers in (
+        (unstarted(), "/", link),
+        (unstarted(), "/sample", link),
+        (unstarted(origins=OURS), "/sample", ELSEWHERE | {"origin": OURS}),
+        (unstarted(), "/sample", {}),
+        *((unstarted(), "/sample", {"sec-fetch-site": site}) for site in ("same-origin", "same-site", "none")),
+    ):
+        problem(client.get(way, headers=headers), 503, "shutting-down")
+    assert unstarted().get("/healthz", headers=ELSEWHERE).status_code == 200
 
 
 @pytest.mark.parametrize("origins", ["*", "null", "https://*.example", "https://a.example/", "a.example", f"{OURS} *"])
@@ -138,6 +165,9 @@ def test_who_starts_it_is_told_what_it_loaded_on_what_and_where_to_look(shelf: P
 )
 def test_the_page_is_told_at_an_address_that_a_browser_takes(host: str, home: str):
     engine: Any = SimpleNamespace(device="cpu", catalog=SimpleNamespace(titles=["a@1"]), loaded={})
-    first, second = announced(engine, Settings(host=host, port=81))
+    first, second = announced(engine, Settings(host=host, port=81), Keys())
     assert first == "on cpu, of 1 models loaded: none yet"
     assert f"http://{home}:81/ " in second
+    assert second.endswith(":81/docs")
+    _, keyed = announced(engine, Settings(host=host, port=81), Keys(["abcdefghijklmnop"]))
+    assert keyed.endswith(":81/static/docs/api.html"), "/docs itself would ask for a key that no browser sends"

@@ -273,6 +273,38 @@ def test_a_worker_is_told_to_end_once_more_at_its_very_end_and_ends_well():
     assert done.returncode == 0
 
 
+STARTING = """
+import asyncio, sys, time
+from types import SimpleNamespace
+from service import guards, workers
+from service.settings import Settings
+
+async def app(scope, receive, send):
+    await receive()
+    print("loading", flush=True)
+    await asyncio.to_thread(time.sleep, 600)
+
+app.state = SimpleNamespace(duty=guards.Duty())
+sys.modules["service.app"] = SimpleNamespace(create_app=lambda settings: app)
+settings = Settings(port=0)
+sys.exit(workers.serve(settings, workers.bound(settings)))
+"""
+"""A service whose models take long to load."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_told_to_end_while_models_load_it_ends_at_once_and_well(number: int):
+    starting = [sys.executable, "-c", STARTING]
+    with subprocess.Popen(starting, cwd=SAMPLES.parent, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "loading\n"
+            process.send_signal(number)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+
+
 def test_no_more_connections_than_files_can_be_open(monkeypatch: pytest.MonkeyPatch):
     granted: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: granted.append(limits))

@@ -2,8 +2,10 @@
 
 import asyncio
 import io
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +46,14 @@ def test_a_picture_is_denoised_out_of_memory_a_file_or_a_stream(call: Call, tmp_
     first.save(tmp_path / "out.webp")
     assert (tmp_path / "out.webp").read_bytes() == first.data
     assert call("denoise", GIVEN, model="tiny-photo", sigma=20, format="webp").data != first.data
+
+
+def test_a_path_that_leads_to_a_pipe_is_sent_as_it_comes(call: Call, tmp_path: Path):
+    os.mkfifo(tmp_path / "given")
+    thread = threading.Thread(target=(tmp_path / "given").write_bytes, args=[GIVEN])
+    thread.start()
+    assert call("denoise", tmp_path / "given", model="tiny-photo", sigma=9).data
+    thread.join()
 
 
 def test_a_stream_of_unknown_length_is_sent_as_it_comes(call: Call):
