@@ -218,7 +218,7 @@ class Session:
         peak = np.array(np.iinfo(tiles.dtype).max, np.float32)
         given = in_channels(tiles, self.needs.channels)
         answer, magnitude = self.program(task)(given, peak, answer=np.dtype(TASKS[task].answer))
-        return answer.copy(), np.isfinite(magnitude)  # what compiled programs answer with, they use again
+        return answer, np.isfinite(magnitude)
 
     def draw(self, seed: int, first: int, count: int, temperature: float = 1.0) -> np.ndarray:
         """Codes of pictures `first` to `first + count` of a seed, from the network's prior: `count k` float32."""
@@ -229,7 +229,7 @@ class Session:
         of it is finite."""
         answer = np.dtype(TASKS["colorize"].answer)
         tint, magnitude = self.program("colorize")(grey[None], np.array(peak, np.float32), answer=answer)
-        return tint[0].copy(), bool(np.isfinite(magnitude).all())  # as above
+        return tint[0], bool(np.isfinite(magnitude).all())
 
 
 class Quick(Eager):
@@ -296,17 +296,31 @@ def back_to_channels(answer: np.ndarray, wanted: int) -> np.ndarray:
     return answer.reshape(-1, wanted, *answer.shape[1:3]).transpose(0, 2, 3, 1)
 
 
+NO_MEMORY = ("can't allocate memory", "Failed to allocate", "bad_alloc")
+"""What errors say of memory that are of no type of their own: PyTorch's for a CPU's, OpenVINO's."""
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether it is memory that was lacking."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
+
+
 def draw_apart(folder: Path, asks: tuple[str, ...], graphs: Path) -> None:
     """Draws the graphs of a checkpoint that are not kept yet, in a process of its own: what PyTorch loads to do so, 110
-    MB, would stay in memory beside a large picture. Where no process can be had they are drawn when they are needed."""
+    MB, would stay in memory beside a large picture. Where no process can be had, or they can't be kept, they are drawn
+    when they are needed."""
     described = checkpoints.describe(folder)
     by_kernels = winograd.gains() and winograd.quickens(checkpoints.outline(described, folder.name))
     if by_kernels or not compiled.available():
         return
     names = [compiled.name_of(described.sha256, TASK_OF[ask]) for ask in asks]
     if not all(compiled.is_kept(graphs, name) for name in names):
-        with suppress(BrokenProcessPool, OSError), ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            pool.submit(draw, folder, asks, graphs).result()
+        with suppress(BrokenProcessPool, OSError):
+            checkpoints.check_writable(graphs)
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                pool.submit(draw, folder, asks, graphs).result()
 
 
 def draw(folder: Path, asks: tuple[str, ...], graphs: Path) -> None:

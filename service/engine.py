@@ -67,10 +67,6 @@ class Loaded:
         return inference.windows_of(self.needs, height, width, self.tiling, sigma)
 
 
-NO_MEMORY = ("can't allocate memory", "Failed to allocate", "bad_alloc")
-"""What errors say of memory that are of no type of their own: PyTorch's for a CPU's, OpenVINO's."""
-
-
 class OutOfMemory(Exception):
     """The device has no memory for a piece of work, however small it was cut."""
 
@@ -192,7 +188,7 @@ class Engine:
         try:
             return TASKS[kind.task](self.of(kind), payloads)
         except Exception as error:
-            if not lacks_memory(error):
+            if not sessions.lacks_memory(error):
                 raise
         # Not before here, as an error holds on to what took the memory.
         log.warning("no memory for %d of %s: in smaller parts", len(payloads), kind)
@@ -240,13 +236,6 @@ def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:
         return 0
-
-
-def lacks_memory(error: Exception) -> bool:
-    """Whether it is memory that was lacking."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
 
 
 def smaller(loaded: Loaded, kind: Kind, least: int) -> list[Window]:

@@ -196,7 +196,7 @@ def expect(
     many bytes of samples, encoded, beside what else takes seconds `aside`. Raises Overloaded, PictureTooLarge where the
     answer's format can't hold it."""
     written = images.format_for(picture, formats)
-    images.check_fits(picture, written)  # before it is computed, not after
+    images.check_fits(picture.width, picture.height, written)  # before it is computed, not after
     job.expect(cost, held(picture, answer), aside + parts.decoders.writing(written, answer))
 
 

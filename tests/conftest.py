@@ -38,6 +38,15 @@ TINY: dict[str, tuple[str, Any]] = {
 SHIPPED_PHOTO = checkpoints.describe(SHIPPED / "photo").title
 """The denoiser for photographs, by name and version."""
 SAMPLES = Path(__file__).parent.parent / "samples"
+NO_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+    RuntimeError(
+        "Check 'ptr' failed at src/plugins/intel_cpu/src/cpu_memory.cpp:257:\nFailed to allocate 8 bytes of memory"
+    ),
+    MemoryError(),
+]
+"""As libraries say that memory is lacking: PyTorch on a GPU and on a CPU, OpenVINO, Python."""
 
 
 @pytest.fixture(scope="session")

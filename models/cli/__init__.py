@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from models.cli.drawing import add_encode, add_sample, encode, sample
-from models.cli.mistakes import MISTAKES, told
+from models.cli.mistakes import is_mistake, told
 from models.cli.pictures import add_denoise, add_pictures, colorize, denoise, reconstruct
 from models.cli.shelf import add_models, add_prepare, models, prepare
 from models.cli.training import add_evaluate, add_train, evaluate, train
@@ -41,7 +41,9 @@ def run(commands: argparse.ArgumentParser, argv: list[str] | None) -> int:
     except BrokenPipeError:  # whoever read what is printed has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except MISTAKES as error:
+    except Exception as error:
+        if not is_mistake(error):
+            raise
         print(f"{commands.prog}: {told(error)}", file=sys.stderr)
         return 1
 

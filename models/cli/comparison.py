@@ -2,10 +2,15 @@
 
 import numpy as np
 
-from models.images import Picture, Pixels, eight
+from models.images import Picture, Pixels, check_fits, eight
 
 GAP = 4
 """Columns of white between the two."""
+
+
+def check_both_fit(before: Picture, form: str) -> None:
+    """Raises PictureTooLarge where a format can't hold a picture beside an answer of its size."""
+    check_fits(2 * before.width + GAP, before.height, form)
 
 
 def side_by_side(before: Picture, after: Picture) -> Picture:

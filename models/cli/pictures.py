@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 from models import checkpoints, denoisers, images, inference, letterbox, sessions
 from models.arguments import device, level, positive, share
 from models.catalog import Entry
-from models.cli.comparison import side_by_side
+from models.cli.comparison import check_both_fit, side_by_side
 from models.cli.mistakes import told
 from models.cli.places import Errand, apart, check_place, format_named, read, targets, writing
 from models.cli.shelf import able_of, known, session_of
@@ -71,8 +70,8 @@ def add_denoise(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--tile",
         type=positive,
-        help=f"side of a square of a tile's pixels (default: {TILE}; {SMALL_TILE} for pictures of more than "
-        f"{LARGE / 1e6:g} megapixels, to take less memory)",
+        help=f"side of a square of a tile's pixels (default: {TILE}; {SMALL_TILE}, or {SMALLER_TILE} on a processor "
+        f"without bf16, for pictures of more than {LARGE / 1e6:g} megapixels, to take less memory)",
     )
 
 
@@ -161,8 +160,8 @@ def run_errands(errands: list[Errand], failed: list[str], run: Callable[[Errand]
             try:
                 megapixels += run(errand)
                 done = 1
-            except UNFIT as error:
-                if isinstance(error, OSError) and error.errno in NO_ROOM:
+            except Exception as error:
+                if not of_one_picture(error):
                     raise
                 failed.append(f"{errand.source}: {told(error)}")
                 bar.total, done = bar.total - 1, 0
@@ -186,13 +185,15 @@ def answered(sessions: Sessions, errand: Errand, answer: Answer, asked: argparse
     picture, notes = opened(read(errand.source), Limits(asked.max_pixels))
     form = asked.format or format_named(errand.target) or ANSWERED[picture.format]
     if answer is not rebuilt:  # whose answer has the model's size
-        images.check_fits(picture, form)  # before hours of work, not after
+        images.check_fits(picture.width, picture.height, form)  # before hours of work, not after
+        if asked.compare:
+            check_both_fit(picture, form)
     before = replace(picture, pixels=picture.pixels.copy()) if asked.compare else None
     picture = answer(sessions, picture, asked)
     with writing(errand.target) as stream:
         images.save(picture, form, stream, metadata=notes, **written(asked))
     if before is not None:
-        with checkpoints.replacing(errand.comparison) as stream:
+        with writing(errand.comparison) as stream:
             images.save(side_by_side(before, picture), form, stream, **written(asked))
     return picture.width * picture.height / 1e6
 
@@ -203,13 +204,17 @@ def opened(data: bytes, limits: Limits) -> tuple[Picture, bytes | None]:
     return images.read(data, limits), notes
 
 
-UNFIT = (
-    *(PictureError, inference.WrongSize, letterbox.CannotFit, inference.NotFinite, OSError),
-    *(MemoryError, torch.OutOfMemoryError),
-)
-"""What can be wrong with one picture and not with the next."""
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""And of what the system says that which is wrong with all that follow."""
+UNFIT = (PictureError, inference.WrongSize, letterbox.CannotFit, inference.NotFinite)
+"""What can be wrong with one picture and not with the next; so can memory, and what the system says of a file."""
+FOR_ALL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EPIPE)
+"""Of what the system says that which is wrong with all that follow."""
+
+
+def of_one_picture(error: Exception) -> bool:
+    """Whether what went wrong with one picture need not go wrong with the next."""
+    if isinstance(error, OSError):
+        return error.errno not in FOR_ALL
+    return isinstance(error, UNFIT) or sessions.lacks_memory(error)
 
 
 def cleaned(sessions: Sessions, picture: Picture, asked: argparse.Namespace) -> Picture:
@@ -245,9 +250,8 @@ def restored(session: Session, picture: Picture, sigma: float, asked: argparse.N
     return replace(picture, pixels=pixels)
 
 
-SMALL_TILE = 512
-"""Side of the tiles of large pictures: 140 MB less, for a tenth more seconds. In fp32 five eighths of it, which takes
-as much memory."""
+SMALL_TILE, SMALLER_TILE = 512, 320
+"""Side of the tiles of large pictures: 140 MB less, for a tenth more seconds; and in fp32, where that is as much."""
 LARGE = 16e6
 """Pixels."""
 
@@ -256,7 +260,7 @@ def tile_for(picture: Picture, session: Session) -> int:
     """The side of its tiles where none is told, so that a picture and its tile are not both large."""
     if picture.width * picture.height <= LARGE:
         return TILE
-    return SMALL_TILE if session.low_precision else SMALL_TILE * 5 // 8
+    return SMALL_TILE if session.low_precision else SMALLER_TILE
 
 
 def progress_bar(picture: Picture) -> tqdm:

@@ -126,7 +126,7 @@ def prepare(asked: argparse.Namespace) -> int:
     """
     if asked.graphs is None:
         raise ValueError("there is no cache to keep compiled models in")
-    asked.graphs.mkdir(parents=True, exist_ok=True)
+    checkpoints.check_writable(asked.graphs)
     done = [prepared(entry, asked) for entry, _ in listed(asked)]
     return 0 if all(done) else 1
 

@@ -19,7 +19,7 @@ APART = 128
 FEWEST = 32
 """Patches: with fewer nothing is told."""
 FLAT = 0.1
-"""Of the patches: if more are of one colour, neither black nor white, there is no noise."""
+"""Of the patches: if more are of one colour, any of whose channels is neither black nor white, there is no noise."""
 
 BANDS = (0.5, 1.5, 2.6, 4.1, 6.1, 8.6, 11.1, 14.0, 22.0)
 """Bounds of the bands that cosines are gathered in, by their distance from the constant one."""
@@ -72,9 +72,10 @@ def spread(pixels: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndarray, np
 
 
 def silent(windows: np.ndarray) -> bool:
-    """Whether patches `n c s s` of one colour say that there is no noise; black or white it may have been clipped."""
+    """Whether patches `n c s s` of one colour say that there is no noise; where all channels are black or white it may
+    have been clipped."""
     first = windows[:, :, 0, 0]
-    flat = (windows == first[:, :, None, None]).all((1, 2, 3)) & ((first > 0) & (first < WHITE)).all(1)
+    flat = (windows == first[:, :, None, None]).all((1, 2, 3)) & ((first > 0) & (first < WHITE)).any(1)
     return bool(flat.mean() > FLAT)
 
 

@@ -42,11 +42,11 @@ def format_for(picture: Picture, wished: Sequence[str] = ()) -> str:
     return fitting[0] if fitting else "png" if AS_IT_CAME in wished else named[0]
 
 
-def check_fits(picture: Picture, format: str, frames: int = 1) -> None:
-    """Raises PictureTooLarge where a format can't hold the size, of each of so many frames one above another."""
-    side, height = WRITTEN[format].max_side, picture.height // frames
-    if max(picture.width, height) > side:
-        raise PictureTooLarge(picture.width, height, side**2, side, format)
+def check_fits(width: int, height: int, format: str) -> None:
+    """Raises PictureTooLarge where a format can't hold the size."""
+    side = WRITTEN[format].max_side
+    if max(width, height) > side:
+        raise PictureTooLarge(width, height, side**2, side, format)
 
 
 def _holds(form: Format, picture: Picture) -> bool:
@@ -90,7 +90,7 @@ def save(
     if not 1 <= quality <= 100 or effort not in (None, *range(10)):
         raise ValueError("quality is 1 to 100, effort 0 to 9")
     form, height = WRITTEN[format], _frame_height(picture, format, frames)
-    check_fits(picture, format, frames)
+    check_fits(picture.width, picture.height // frames, format)
     if form.deep and (picture.depth == 16 or format == "tiff"):
         samples = raster.stacked(picture.pixels, picture.alpha)
         _CONTAINERS[format](stream, samples, _profile(picture, samples.shape[2]), metadata, effort)

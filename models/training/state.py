@@ -19,7 +19,7 @@ STATE, LOCK = "state.safetensors", "lock"
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
     """The folder of a state for one training alone, until that ends however it ends: the lock is the system's and goes
-    with the process, and the file that stays keeps nobody out.
+    with the process, and the file that stays beside a state keeps nobody out. Without a state nothing stays.
 
     Raises ValueError where another training holds it, OSError where it can't be made or written into.
     """
@@ -27,7 +27,13 @@ def held(folder: Path) -> Iterator[None]:
     with (folder / LOCK).open("w") as file:
         if not locked(file.fileno()):
             raise ValueError(f"another training has its state in {folder}; name another --state, or wait for its end")
-        yield
+        try:
+            yield
+        finally:
+            if not (folder / STATE).exists():
+                with contextlib.suppress(OSError):  # where other things lie, the folder stays
+                    (folder / LOCK).unlink()
+                    folder.rmdir()
 
 
 def locked(file: int) -> bool:

@@ -77,10 +77,14 @@ def test_of_a_few_pixels_nothing_is_told(size: tuple[int, int]):
     assert found is None or 0 <= found <= grain.LOUDEST
 
 
-@pytest.mark.parametrize(("value", "wanted"), [(0, 0.0), (128, None), (255, 0.0)])
-def test_one_colour_has_none(value: int, wanted: float | None):
-    """Black and white may have been clipped."""
-    assert grain.estimate(np.full((64, 64, 3), value, np.uint8)) == wanted
+CLIPPED = [(0, 0, 0), (255, 255, 255), (255, 0, 0)]
+
+
+@pytest.mark.parametrize("colour", [*CLIPPED, (128, 128, 128), (255, 248, 231), (0, 128, 255)])
+def test_one_colour_has_none(colour: tuple[int, int, int]):
+    """What is black or white in all channels may have been clipped."""
+    picture = np.full((64, 64, 3), colour, np.uint8)
+    assert grain.estimate(picture) == (0.0 if colour in CLIPPED else None)
 
 
 def test_no_more_patches_are_looked_at_in_a_large_picture():

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import NO_MEMORY
 
 from models import checkpoints
 from models.catalog import Catalog
@@ -131,16 +132,6 @@ class Crowded:
         if tiles[..., 0].size > self.room:
             raise self.error
         return self.session.restore(tiles, sigma)
-
-
-NO_MEMORY = [
-    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
-    RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
-    RuntimeError(
-        "Check 'ptr' failed at src/plugins/intel_cpu/src/cpu_memory.cpp:257:\nFailed to allocate 8 bytes of memory"
-    ),
-    MemoryError(),
-]
 
 
 def crowded(engine: Engine, room: int, error: Exception) -> Engine:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import scene, stocked
+from conftest import NO_MEMORY, scene, stocked
 from PIL import Image, ImageCms
 from verbs import run
 
@@ -252,14 +252,15 @@ def test_each_picture_is_cleaned_by_the_model_that_suits_its_noise_unless_one_is
     assert untouched("--sigma", 5) == set()
 
 
-def test_a_place_that_can_not_be_is_told_before_any_work(shelf: Path, photographs: Path, tmp_path: Path, capsys):
+def test_a_place_that_can_not_be_is_told_before_any_work(
+    shelf: Path, photographs: Path, tmp_path: Path, monkeypatch, capsys
+):
+    monkeypatch.setattr(pictures, "cleaned", None)
     (tmp_path / "file").write_text("")
     for sample in (photographs, next(photographs.iterdir())):
-        assert (
-            main(["--shelf", str(shelf), "denoise", str(sample), str(tmp_path / "file" / "out"), "--model", "x"]) == 1
-        )
-    assert main(["--shelf", str(shelf), "denoise", str(photographs), "/proc/nowhere", "--model", "tiny-photo"]) == 1
-    assert "/proc/nowhere" in capsys.readouterr().err
+        for place in (str(tmp_path / "file" / "out"), "/proc/nowhere"):
+            assert main(["--shelf", str(shelf), "denoise", str(sample), place, "--model", "tiny-photo"]) == 1
+            assert place in capsys.readouterr().err
 
 
 def test_a_full_disk_ends_the_run(shelf: Path, photographs: Path, tmp_path: Path, monkeypatch, capsys):
@@ -275,16 +276,34 @@ def test_a_full_disk_ends_the_run(shelf: Path, photographs: Path, tmp_path: Path
     assert "No space left" in capsys.readouterr().err
 
 
-def test_what_finds_no_memory_is_passed_over(shelf: Path, photographs: Path, tmp_path: Path, monkeypatch):
+@pytest.mark.parametrize("error", NO_MEMORY, ids=lambda error: type(error).__name__)
+def test_what_finds_no_memory_is_passed_over(error: Exception, shelf: Path, photographs: Path, tmp_path, monkeypatch):
     asked: list[object] = []
 
     def large(*words: object) -> float:
         asked.append(words)
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr(pictures, "answered", large)
     assert main(["--shelf", str(shelf), "denoise", str(photographs), str(tmp_path), "--model", "tiny-photo"]) == 1
     assert len(asked) > 1
+
+
+def test_what_is_our_own_mistake_or_will_go_wrong_with_all_is_not_passed_over():
+    for error in (RuntimeError("a mistake"), KeyError("x"), BrokenPipeError(errno.EPIPE, "nobody reads")):
+        assert not pictures.of_one_picture(error)
+    assert pictures.of_one_picture(FileNotFoundError(errno.ENOENT, "gone"))
+
+
+def test_a_picture_that_has_no_room_beside_its_answer_is_told_before_any_work(
+    shelf: Path, tmp_path: Path, monkeypatch, capsys
+):
+    monkeypatch.setattr(pictures, "cleaned", None)
+    Image.new("RGB", (8190, 2)).save(source := tmp_path / "wide.png")
+    words = ["denoise", str(source), str(tmp_path / "out.webp"), "--model", "tiny-photo", "--compare"]
+    assert main(["--shelf", str(shelf), *words]) == 1
+    assert "16,384" in capsys.readouterr().err
+    assert not (tmp_path / "out.webp").exists()
 
 
 def test_as_many_pixels_are_taken_as_are_said(shelf: Path, tmp_path: Path, capsys):

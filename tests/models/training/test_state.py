@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from models import checkpoints, data, training
+from models.data import DataError
 from models.training import Plan
 from models.training.state import LOCK, held
 
@@ -66,3 +67,13 @@ def test_where_a_disk_knows_no_locks_a_training_goes_on(tmp_path: Path, monkeypa
     monkeypatch.setattr("fcntl.flock", unknown)
     with held(tmp_path):
         assert (tmp_path / LOCK).exists()
+
+
+def test_a_training_that_is_refused_leaves_nothing_behind(tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").write_text("of another kind")
+    for state in ("new", "mine"):
+        with pytest.raises(DataError):
+            training.train(plan(tmp_path / "no pictures", tmp_path / state), tmp_path / "model")
+    assert not (tmp_path / "new").exists()
+    assert [one.name for one in (tmp_path / "mine").iterdir()] == ["notes"]
