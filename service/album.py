@@ -18,11 +18,12 @@ LOSSLESS = 100
 @dataclass(frozen=True)
 class Form:
     """What pictures are put together as. write: (parts, pictures `n h w c` uint8, columns or 0) -> the body. format: of
-    each picture in it."""
+    each picture in it; quality: at which it is written."""
 
     media_type: str
     format: str
     write: Callable[[Parts, np.ndarray, int], Awaitable[bytes]]
+    quality: int = 90
 
 
 async def as_grid(parts: Parts, pictures: np.ndarray, columns: int) -> bytes:
@@ -53,7 +54,7 @@ async def as_single(parts: Parts, pictures: np.ndarray, columns: int) -> bytes:
 
 FORMS = {
     "png": Form("image/png", "png", as_grid),
-    "webp": Form("image/webp", "webp", as_film),
+    "webp": Form("image/webp", "webp", as_film, LOSSLESS),
     "zip": Form("application/zip", "png", as_zip),
 }
 """By what `format` calls them."""

@@ -41,6 +41,19 @@ PACE = 20e6
 fewer."""
 
 
+MOST = 30.0
+"""Seconds that a picture may be predicted to take to be written with more effort than none told, as it keeps the large
+ones behind it waiting for so long."""
+
+
+class TooMuchEffort(ValueError):
+    """A picture would take too long to be written with so much effort: `seconds`."""
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        super().__init__(f"a picture would take {seconds:.0f} s to be written")
+
+
 class Decoders:
     """A pool of decoding processes. The small go before the large, as if each were to be done as long after it came as
     it takes; and one process, where there are several, takes no large ones, so that a thumbnail never waits for a scan.
@@ -140,9 +153,13 @@ class Decoders:
         """Seconds for which a file, and what is written for it, will keep the pool from others."""
         return self.coding.expected(self.samples(data)) / self._at_once
 
-    def writing(self, format: str, size: int) -> float:
-        """Seconds for which a picture of so many bytes of samples will, when it is written."""
-        return self.coding.predicted(format, size) / self._at_once
+    def writing(self, format: str, size: int, **options: int) -> float:
+        """Seconds for which a picture of so many bytes of samples will, when it is written with those options. Raises
+        TooMuchEffort."""
+        seconds = self.coding.predicted(format, size * images.toil(format, **options))
+        if "effort" in options and seconds > MOST:
+            raise TooMuchEffort(seconds)
+        return seconds / self._at_once
 
     async def read(self, data: bytes) -> Picture:
         """`images.read` in another process. Raises any PictureError, DecodeFailed among them, and NoDecoder."""
@@ -189,14 +206,14 @@ class Decoders:
                 raise ValueError("no encoding is as long as that")
             return channel.take(size, until)
 
-        job = Job(ask, self._encode_deadline)
+        job, cost = Job(ask, self._encode_deadline), picture.pixels.nbytes * images.toil(format, quality, effort)
         try:
-            return await self._in_turn(job, picture.pixels.nbytes)
+            return await self._in_turn(job, cost)
         finally:
-            self.coding.learn(format, picture.pixels.nbytes, job.left())
+            self.coding.learn(format, cost, job.left())
 
-    async def _in_turn(self, job: Job, size: int) -> Any:
-        """What is asked, of about so many bytes of samples, when there is room for it."""
+    async def _in_turn(self, job: Job, size: float) -> Any:
+        """What is asked, that takes as long as so many bytes of samples do, when there is room for it."""
         if not self._open:
             raise RuntimeError("the decoders are not running")
         if size < LARGE:
@@ -206,7 +223,7 @@ class Decoders:
                 raise NoDecoder
             return await self._ask(job, size)
 
-    async def _ask(self, job: Job, size: int) -> Any:
+    async def _ask(self, job: Job, size: float) -> Any:
         self._jobs.put((time.monotonic() + size / PACE, next(self._numbers), job))
         try:
             return await asyncio.wrap_future(job.future)

@@ -69,6 +69,10 @@ def too_many(parameter: str, limit: int) -> Problem:
     return invalid(parameter, f"that would be more than {limit} pictures, the most that one answer has", limit=limit)
 
 
+def too_much_effort(seconds: float) -> Problem:
+    return invalid("effort", f"the answer would take {seconds:.0f} s to be written; less will do, or another format")
+
+
 def wrong_code(detail: str, latent: int) -> Problem:
     return Problem(422, "wrong-code", detail, latent=latent)
 
@@ -173,7 +177,7 @@ def client_gone() -> Problem:
 
 
 def not_encoded() -> Problem:
-    return Problem(500, "not-encoded", "the answer could not be encoded; another format may do")
+    return Problem(500, "not-encoded", "the answer could not be encoded; another format may do, or less effort")
 
 
 PICTURE_PROBLEMS: dict[type[PictureError], tuple[int, str]] = {

@@ -164,7 +164,8 @@ async def shown(
     timing = timing or Timing()
     kind, cost = whole(loaded, "decode")
     size = len(codes) * cost * loaded.needs.channels
-    async with parts.admitted(kind, len(codes) * cost, size, parts.decoders.writing(form.format, size)) as job:
+    writing = parts.decoders.writing(form.format, size, quality=form.quality)
+    async with parts.admitted(kind, len(codes) * cost, size, writing) as job:
         pictures = await decoded(job, loaded, codes, timing)
         began = time.monotonic()
         body = await form.write(parts, pictures, columns)

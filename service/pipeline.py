@@ -16,7 +16,7 @@ from models.denoisers import Noise
 from models.images import FORMATS, Picture
 from service import errors, metrics, telemetry
 from service.batcher import Batcher, Done, Job, Late, Overloaded
-from service.decoders import Decoders
+from service.decoders import Decoders, TooMuchEffort
 from service.engine import Engine, Kind, Loaded, OutOfMemory
 from service.painter import Painter
 from service.processes import DecodeFailed, NoDecoder
@@ -129,7 +129,7 @@ async def denoise(
     kind, aside = Kind(loaded.description.title, "restore"), parts.decoders.expected(body)
     cost = 0 if inference.untouched(loaded.needs, sigma, strength) else parts.expected(loaded, body)
     async with parts.admitted(kind, cost, 0, aside) as job:
-        picture = await opened(parts, job, loaded, body, sigma, strength, formats)
+        picture = await opened(parts, job, loaded, body, sigma, strength, formats, **options)
         if loaded.needs.level:
             if sigma is None:
                 found = await asyncio.to_thread(denoisers.found, picture.pixels, picture.alpha)
@@ -168,17 +168,18 @@ async def opened(
     sigma: float | None,
     strength: float = 1.0,
     formats: Sequence[str] = (),
+    **options: int,
 ) -> Picture:
     """The picture in a body, if there is room for it: till then the job stood for what such files usually are.
 
-    Raises PictureError, WrongSize, Overloaded.
+    Raises PictureError, WrongSize, Overloaded, Problem.
     """
     picture = await read(parts, body)
     inference.check_size(loaded.needs, picture.height, picture.width)
     untouched = inference.untouched(loaded.needs, sigma, strength)
     windows = [] if untouched else loaded.windows(picture.height, picture.width, sigma)
     cost = sum(map(area, windows))
-    expect(parts, job, cost, picture, picture.pixels.nbytes, formats)
+    expect(parts, job, cost, picture, picture.pixels.nbytes, formats, **options)
     return picture
 
 
@@ -190,14 +191,25 @@ async def read(parts: Parts, body: bytes) -> Picture:
 
 
 def expect(
-    parts: Parts, job: Job, cost: int, picture: Picture, answer: int, formats: Sequence[str], aside: float = 0.0
+    parts: Parts,
+    job: Job,
+    cost: int,
+    picture: Picture,
+    answer: int,
+    formats: Sequence[str],
+    aside: float = 0.0,
+    **options: int,
 ) -> None:
     """Says what a job will take, now that its picture is known: of the device, of memory, and to have its answer, of so
-    many bytes of samples, encoded, beside what else takes seconds `aside`. Raises Overloaded, PictureTooLarge where the
-    answer's format can't hold it."""
+    many bytes of samples, encoded with those options, beside what else takes seconds `aside`. Raises Overloaded,
+    PictureTooLarge where the answer's format can't hold it, Problem where it would take too much effort."""
     written = images.format_for(picture, formats)
     images.check_fits(picture.width, picture.height, written)  # before it is computed, not after
-    job.expect(cost, held(picture, answer), aside + parts.decoders.writing(written, answer))
+    try:
+        aside += parts.decoders.writing(written, answer, **options)
+    except TooMuchEffort as error:
+        raise errors.too_much_effort(error.seconds) from error
+    job.expect(cost, held(picture, answer), aside)
 
 
 def area(window: restore.Window) -> int:
@@ -257,7 +269,7 @@ async def colorize(parts: Parts, loaded: Loaded, body: bytes, formats: list[str]
     async with parts.admitted(kind, cost, 0, aside) as job:
         picture = await read(parts, body)
         answer = picture.pixels[..., :1].nbytes * loaded.needs.channels
-        expect(parts, job, cost, picture, answer, formats, parts.painter.predicted(answer))
+        expect(parts, job, cost, picture, answer, formats, parts.painter.predicted(answer), **options)
         sketch = await asyncio.to_thread(inference.sketched, loaded.needs, picture.pixels)
         timing.add("decode", time.monotonic() - began)
         done = await job.ask(kind, cost, (sketch, np.iinfo(picture.pixels.dtype).max))

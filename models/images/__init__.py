@@ -5,7 +5,7 @@ noted for those who may see it. What is wrong with a picture is told by a `Pictu
 """
 
 from models.images.decoding import read
-from models.images.encoding import AS_IT_CAME, check_fits, eight, format_for, save, write
+from models.images.encoding import AS_IT_CAME, check_fits, eight, format_for, save, toil, write
 from models.images.errors import (
     AnimatedPicture,
     DamagedPicture,
@@ -47,5 +47,6 @@ __all__ = [
     "inspect",
     "read",
     "save",
+    "toil",
     "write",
 ]

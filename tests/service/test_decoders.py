@@ -21,7 +21,7 @@ from models.images import (
     PictureTooLarge,
     UnsupportedFormat,
 )
-from service.decoders import Decoders
+from service.decoders import MOST, Decoders, TooMuchEffort
 from service.processes import DecodeFailed, Job, NoDecoder
 from tests.service.decoding import SMALL, noise, pool, run, until
 
@@ -167,6 +167,38 @@ def test_first_come_first_served() -> None:
             os.kill(decoders.pids[0], signal.SIGCONT)
             await asyncio.gather(*tasks)
         assert done == list(range(8))
+
+    run(test)
+
+
+def test_effort_is_counted_in_what_it_takes_and_too_much_of_it_is_refused() -> None:
+    async def test() -> None:
+        picture = Picture(noise(100, 100, 3))
+        async with pool() as decoders:
+            size = picture.pixels.nbytes
+            plain, much = decoders.writing("webp", size), decoders.writing("webp", size, quality=100, effort=9)
+            assert much > 100 * plain
+            await decoders.write(picture, "webp", quality=100, effort=9)
+            rates = decoders.coding.rates
+            assert rates["webp"].cost > 500 * size, "so that who asks for less is not taken to be as slow"
+            assert rates["webp"] == rates["any"]
+            for options in ({"effort": 9}, {"effort": 0}):
+                with pytest.raises(TooMuchEffort):
+                    decoders.writing("png", 10**12, **options)
+            assert decoders.writing("png", 10**12) > MOST, "without any it takes what it takes"
+
+    run(test)
+
+
+def test_a_small_picture_that_takes_long_to_be_written_is_a_large_one() -> None:
+    async def test() -> None:
+        async with pool(2) as decoders:
+            slow = Picture(noise(300, 300, 3))
+            writes = [asyncio.create_task(decoders.write(slow, "avif", effort=8)) for _ in range(3)]
+            await asyncio.sleep(0.05)
+            await decoders.read(SMALL)
+            assert not any(one.done() for one in writes[1:])
+            assert all(await asyncio.gather(*writes))
 
     run(test)
 

@@ -174,6 +174,16 @@ def test_quality_and_effort_can_be_asked_for(client: TestClient):
         problem(response, 422, "invalid-parameter")
 
 
+def test_more_effort_than_there_is_time_for_is_told_before_anything_is_computed(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("service.decoders.MOST", 0.5)
+    data = images.write(Picture(np.zeros((400, 400, 3), np.uint8)), "png")
+    told = problem(denoise(client, data, sigma=0, format="webp", quality=100, effort=9), 422, "invalid-parameter")
+    assert [one["parameter"] for one in told["errors"]] == ["effort"]
+    assert denoise(client, data, sigma=0, format="webp", effort=0).status_code == 200
+
+
 def test_where_no_model_is_named_the_noise_that_is_found_chooses(tmp_path: Path):
     config = UNetConfig(widths=(4, 8), blocks=1)
     loud = images.write(Picture(noise(64, 64, 3) // 3 + np.uint8(80)), "png")

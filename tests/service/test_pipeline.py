@@ -64,7 +64,7 @@ class Decoders:
     def expected(self, body: bytes) -> float:
         return self.reads + self.writes
 
-    def writing(self, form: str, size: int) -> float:
+    def writing(self, form: str, size: int, **options: int) -> float:
         return self.writes
 
     async def read(self, body: bytes) -> Picture:

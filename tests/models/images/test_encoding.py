@@ -148,3 +148,15 @@ def test_the_format_of_an_answer_is_the_best_that_holds_all_of_it(
 ) -> None:
     picture = Picture(np.zeros(shape, dtype), np.zeros(shape[:2], dtype) if alpha else None, format=came)
     assert images.format_for(picture, [one for one in wished if one in (*WRITTEN, AS_IT_CAME)]) == answered
+
+
+@pytest.mark.parametrize("quality", [90, 100])
+@pytest.mark.parametrize("form", images.WRITTEN)
+def test_more_effort_takes_no_less_time(form: str, quality: int):
+    toils = [images.toil(form, quality, effort) for effort in range(10)]
+    assert toils == sorted(toils)
+    assert toils[0] >= 1
+    assert images.toil(form) == 1
+    for wrong in ({"quality": 0}, {"effort": 10}):
+        with pytest.raises(ValueError, match="quality is 1 to 100"):
+            images.toil(form, **wrong)
