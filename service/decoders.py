@@ -1,8 +1,8 @@
 """A pool of processes that decode untrusted bytes, and encode, and can be killed.
 
 A file that hangs, crashes or bloats its decoder costs that process and one error; whoever else waits does not notice.
-This side looks at no more of what it is sent than its first bytes, which tell the format: the header too is parsed over
-there (`decoder`).
+This side looks at no more of what it is sent than its first bytes, which tell the format, and at the few that declare a
+size: the header too is parsed over there (`decoder`).
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from typing import Any, Self
 import numpy as np
 
 from models import images
-from models.images import FORMATS, WRITTEN, Limits, Picture, format_of
+from models.images import FORMATS, WRITTEN, Limits, Picture
+from models.images.declared import Declared, declared
 from models.images.picture import CHANNELS, USUAL
 from service.decoder import Channel, Head, picture_after, picture_blobs, picture_head
 from service.processes import Hand, Job, Jobs, NoDecoder, told
@@ -30,8 +31,10 @@ _SLACK = 64 << 20
 """Bytes that a profile may have, and an encoding beyond its samples."""
 
 LARGE = 4 << 20
-"""Bytes of samples from which a picture is a large one: above a megapixel of colours. Of one that is still a file there
-are taken to be eight times as many as the file has."""
+"""Bytes of samples from which a picture is a large one: above a megapixel of colours."""
+
+GROWN = 8
+"""Bytes of samples that there are taken to be for each of a file that doesn't say how large its picture is."""
 
 SMALL = 1 << 14
 """Bytes of samples up to which a PNG is written by this process: half a millisecond at most."""
@@ -79,7 +82,7 @@ class Decoders:
         self._deadline = deadline
         self._encode_deadline = encode_deadline
         self._limits = limits
-        self.coding = Coding(4 * limits.max_pixels)
+        self.coding = Coding()
         self._jobs: Jobs = queue.PriorityQueue()
         self._numbers = itertools.count()
         self._at_once = max(1, workers - 1)
@@ -139,19 +142,23 @@ class Decoders:
         return sum(hand.replaced for hand in self._hands)
 
     async def measure(self) -> None:
-        """Writes a small picture in every format and reads it, so that what either takes, and how many samples a file
-        holds, is known before anybody waits for it."""
+        """Writes a small picture in every format and reads it, so that what either takes is known before anybody waits
+        for it."""
         picture = _grained()
         for form in WRITTEN:
             await self.read(await self.write(picture, form))
 
-    def samples(self, data: bytes) -> float:
-        """Bytes of samples in a file, by its format and length alone."""
-        return self.coding.samples(format_of(data), len(data))
+    def presumed(self, data: bytes) -> Declared:
+        """The picture in a file as it is declared, or else as files of its length are; of one that is declared larger
+        than it may be next to nothing, as it is soon refused."""
+        side = math.isqrt(GROWN * len(data) // 3)
+        found = declared(data) or Declared(side, side, 3)
+        sides = 0 < min(found.width, found.height) <= max(found.width, found.height) <= self._limits.max_side
+        return found if sides and found.width * found.height <= self._limits.max_pixels else Declared(1, 1, 3)
 
     def expected(self, data: bytes) -> float:
         """Seconds for which a file, and what is written for it, will keep the pool from others."""
-        return self.coding.expected(self.samples(data)) / self._at_once
+        return self.coding.expected(self.presumed(data).samples) / self._at_once
 
     def writing(self, format: str, size: int, **options: int) -> float:
         """Seconds for which a picture of so many bytes of samples will, when it is written with those options. Raises
@@ -171,11 +178,10 @@ class Decoders:
             _check(head, self._limits)
             return picture_after(head, channel, until)
 
-        job, samples = Job(ask, self._deadline), self.samples(data)
+        job, samples = Job(ask, self._deadline), self.presumed(data).samples
         try:
-            picture = await self._in_turn(job, 8 * len(data))
+            picture = await self._in_turn(job, samples)
             samples = picture.pixels.nbytes
-            self.coding.grown[picture.format].learn(samples, len(data))
             return picture
         finally:
             self.coding.learn(READ, samples, job.left())

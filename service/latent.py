@@ -80,7 +80,7 @@ async def reconstruct(parts: Parts, loaded: Loaded, body: bytes, formats: list[s
     `effort` of the file. Raises PictureError, CannotFit, Problem.
     """
     timing = Timing()
-    async with parts.admitted(*whole(loaded, "reconstruct"), 0, parts.decoders.expected(body)) as job:
+    async with parts.admitted(*whole(loaded, "reconstruct"), parts.held(body), parts.decoders.expected(body)) as job:
         picture, tile, placement = await opened(parts, job, loaded, body, timing)
         pixels = await through(job, "reconstruct", loaded, tile, timing)
         began = time.monotonic()
@@ -94,7 +94,7 @@ async def reconstruct(parts: Parts, loaded: Loaded, body: bytes, formats: list[s
 async def encode(parts: Parts, loaded: Loaded, body: bytes) -> Answer:
     """A picture's bytes -> its code, as JSON. Raises PictureError, CannotFit, Problem."""
     timing = Timing()
-    async with parts.admitted(*whole(loaded, "encode"), 0, parts.decoders.expected(body)) as job:
+    async with parts.admitted(*whole(loaded, "encode"), parts.held(body), parts.decoders.expected(body)) as job:
         _, tile, placement = await opened(parts, job, loaded, body, timing)
         code = await through(job, "encode", loaded, tile, timing)
     found = Encoded.of(loaded.description.title, code, placement)
@@ -107,7 +107,7 @@ async def interpolate_pictures(
     """The way from one picture to another, by their codes; its ends are the two as the model rebuilds them."""
     timing, told, codes = Timing(), {}, []
     for name, body in zip(("From", "To"), bodies, strict=True):
-        async with parts.admitted(*whole(loaded, "encode"), 0, parts.decoders.expected(body)) as job:
+        async with parts.admitted(*whole(loaded, "encode"), parts.held(body), parts.decoders.expected(body)) as job:
             _, tile, placement = await opened(parts, job, loaded, body, timing)
             codes.append(await through(job, "encode", loaded, tile, timing))
         told |= told_of(placement, f"Denoir-Fitted-{name}")

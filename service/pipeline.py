@@ -37,15 +37,14 @@ class Parts:
     sheets: dict[bytes, bytes] = field(default_factory=dict)
     """Contact sheets made lighter, by the hashes of what they are of."""
 
-    def side(self, body: bytes) -> int:
-        """Pixels along a side of the square that a picture is taken for while nobody has looked at it: of as many
-        samples as files of its format and length usually have."""
-        return max(1, math.isqrt(round(self.decoders.samples(body) / 3)))
-
     def expected(self, loaded: Loaded, body: bytes) -> int:
-        """Pixels to be computed for such a picture."""
-        height, width = loaded.needs.size or (self.side(body), self.side(body))
-        return sum(map(area, loaded.windows(height, width)))
+        """Pixels to be computed for a picture that nobody has looked at."""
+        there = self.decoders.presumed(body)
+        return sum(map(area, loaded.windows(*(loaded.needs.size or (there.height, there.width)))))
+
+    def held(self, body: bytes) -> int:
+        """Bytes of it and its answer, as they are presumed."""
+        return 2 * self.decoders.presumed(body).samples
 
     @cached_property
     def models(self) -> Repository:
@@ -128,7 +127,7 @@ async def denoise(
     told = {"Denoir-Strength": f"{strength:g}"}
     kind, aside = Kind(loaded.description.title, "restore"), parts.decoders.expected(body)
     cost = 0 if inference.untouched(loaded.needs, sigma, strength) else parts.expected(loaded, body)
-    async with parts.admitted(kind, cost, 0, aside) as job:
+    async with parts.admitted(kind, cost, parts.held(body), aside) as job:
         picture = await opened(parts, job, loaded, body, sigma, strength, formats, **options)
         if loaded.needs.level:
             if sigma is None:
@@ -170,7 +169,7 @@ async def opened(
     formats: Sequence[str] = (),
     **options: int,
 ) -> Picture:
-    """The picture in a body, if there is room for it: till then the job stood for what such files usually are.
+    """The picture in a body, if there is room for it: till then the job stood for what the file declares.
 
     Raises PictureError, WrongSize, Overloaded, Problem.
     """
@@ -265,8 +264,8 @@ async def colorize(parts: Parts, loaded: Loaded, body: bytes, formats: list[str]
     """
     timing, began = Timing(), time.monotonic()
     kind, cost = Kind(loaded.description.title, "colorize"), loaded.needs.whole**2
-    aside = parts.decoders.expected(body) + parts.painter.predicted(parts.decoders.samples(body))
-    async with parts.admitted(kind, cost, 0, aside) as job:
+    aside = parts.decoders.expected(body) + parts.painter.predicted(parts.decoders.presumed(body).samples)
+    async with parts.admitted(kind, cost, parts.held(body), aside) as job:
         picture = await read(parts, body)
         answer = picture.pixels[..., :1].nbytes * loaded.needs.channels
         expect(parts, job, cost, picture, answer, formats, parts.painter.predicted(answer), **options)

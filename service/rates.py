@@ -34,20 +34,10 @@ def guessed(cost: float) -> Rate:
 
 
 class Coding:
-    """What decoding and encoding take: seconds of one process, by bytes of samples.
+    """What decoding and encoding take: seconds of one process, by bytes of samples."""
 
-    largest: bytes of samples that a picture can have. grown: by format, bytes of samples for those of the files that
-    they were in.
-    """
-
-    def __init__(self, largest: int):
-        self.largest = largest
-        self.grown = defaultdict(lambda: guessed(8.0))
+    def __init__(self) -> None:
         self.rates = defaultdict(lambda: guessed(GUESS))
-
-    def samples(self, form: str | None, size: int) -> float:
-        """Bytes of samples in a file of that format and so many bytes that nobody has looked into."""
-        return min(self.largest, size * self.grown[form].cost / self.grown[form].seconds)
 
     def expected(self, samples: float) -> float:
         """Seconds until so many have been read, and as many written."""

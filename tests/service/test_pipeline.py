@@ -9,6 +9,7 @@ import pytest
 
 from models import colour
 from models.images import EmptyPicture, Picture
+from models.images.declared import Declared
 from models.restore import Tiling
 from models.types import Needs
 from service import errors, pipeline
@@ -50,16 +51,16 @@ class Device:
 
 
 class Decoders:
-    """Reads every body as one picture. reads, writes: seconds that this is said to take. unseen: bytes of samples that
-    a body is said to hold."""
+    """Reads every body as one picture. reads, writes: seconds that this is said to take. unseen: pixels along each side
+    of what a body is said to hold."""
 
-    reads, writes, unseen = 0.0, 0.0, 0.0
+    reads, writes, unseen = 0.0, 0.0, 1
 
     def __init__(self, picture: Picture):
         self.picture, self.read_ = picture, 0
 
-    def samples(self, body: bytes) -> float:
-        return self.unseen
+    def presumed(self, body: bytes) -> Declared:
+        return Declared(self.unseen, self.unseen, 3)
 
     def expected(self, body: bytes) -> float:
         return self.reads + self.writes
@@ -135,7 +136,7 @@ def test_a_picture_without_noise_takes_none_of_the_model():
 def test_who_has_no_room_is_refused_before_the_picture_is_decoded():
     async def test(parts: Parts) -> None:
         parts.batcher.learn(Kind("fake@1", "restore"), 100, 1.0)
-        parts.decoders.unseen = 3 * 100 * 100  # type: ignore[attr-defined]
+        parts.decoders.unseen = 100  # type: ignore[attr-defined]
         async with parts.admitted(Kind("fake@1", "restore"), 10_000):
             with pytest.raises(errors.Problem) as refused:
                 await pipeline.denoise(parts, loaded(), b"", 5.0, [])
@@ -144,6 +145,20 @@ def test_who_has_no_room_is_refused_before_the_picture_is_decoded():
         assert parts.decoders.read_ == 0  # type: ignore[attr-defined]
 
     journey(test, max_waiting=5.0)
+
+
+def test_what_a_file_declares_counts_among_what_is_held():
+    async def test(parts: Parts) -> None:
+        parts.decoders.unseen = 100  # type: ignore[attr-defined]
+        parts.batcher.max_held = 2 * 3 * 100**2 + 1
+        async with parts.admitted(Kind("fake@1", "restore"), 1, 2):
+            with pytest.raises(errors.Problem) as refused:
+                await pipeline.denoise(parts, loaded(), b"", 0.0, [])
+            assert refused.value.slug == "overloaded"
+            assert parts.decoders.read_ == 0  # type: ignore[attr-defined]
+        await pipeline.denoise(parts, loaded(), b"", 0.0, [])
+
+    journey(test)
 
 
 def test_what_takes_long_to_decode_or_encode_is_refused_as_well_and_let_in_when_that_is_done():
@@ -172,7 +187,7 @@ def test_an_unseen_picture_stands_for_what_its_file_should_hold(side: int, sigma
             assert [job.left for job in parts.batcher.jobs] == [cost]
             raise EmptyPicture
 
-        parts.decoders.unseen, parts.decoders.read = 3.0 * side**2, read  # type: ignore[attr-defined]
+        parts.decoders.unseen, parts.decoders.read = side or 1, read  # type: ignore[attr-defined]
         with pytest.raises(EmptyPicture):
             await pipeline.denoise(parts, loaded(), b"", sigma, [])
 
@@ -187,7 +202,7 @@ def test_a_crowd_that_comes_before_any_picture_was_seen_is_told_by_what_its_file
             return await asyncio.Event().wait()  # type: ignore[return-value]
 
         parts.batcher.learn(Kind("fake@1", "restore"), 1e6, 1e3)
-        parts.decoders.unseen, parts.decoders.read = 3.0 * 40**2, read  # type: ignore[attr-defined]
+        parts.decoders.unseen, parts.decoders.read = 40, read  # type: ignore[attr-defined]
         crowd = [asyncio.create_task(pipeline.denoise(parts, loaded(), b"", 5.0, [])) for _ in range(12)]
         await asyncio.sleep(0.1)
         refused: Any = [one.exception() for one in crowd if one.done()]
