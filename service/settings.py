@@ -120,6 +120,11 @@ class Settings(BaseSettings):
     )
     max_samples: int = Field(64, ge=1, le=MOST_SAMPLES, description="pictures in one answer of /sample")
 
+    @field_validator("api_keys_file", mode="before")
+    @classmethod
+    def named(cls, told: object) -> object:
+        return told or None  # as compose can't leave a variable out
+
     @field_validator("models", "cache")
     @classmethod
     def expanded(cls, path: Path) -> Path:

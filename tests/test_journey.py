@@ -230,6 +230,14 @@ def test_what_can_be_set_can_be_set_of_the_container():
         assert told - {"DENOIR_DEVICE"} == known - {f"DENOIR_{name}" for name in apart}
 
 
+def test_a_file_of_keys_is_seen_in_the_container_where_it_is_looked_for():
+    for service in yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values():
+        (place,) = (one for one in service["volumes"] if one.startswith("${DENOIR_API_KEYS_FILE:-/dev/null}:"))
+        _, _, inside = place.removesuffix(":ro").rpartition(":")
+        assert service["environment"]["DENOIR_API_KEYS_FILE"] == f"${{DENOIR_API_KEYS_FILE:+{inside}}}"
+    assert Settings(api_keys_file="").api_keys_file is None  # type: ignore[arg-type]
+
+
 def test_the_folder_that_compose_mounts_is_there_and_empty():
     """Or the container engine makes it, as root's."""
     tracked = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "shelf"]
