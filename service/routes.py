@@ -248,10 +248,11 @@ async def decode(request: Request, parts: PartsHere) -> Response:
 
 
 @router.get("/models")
-async def models(parts: PartsHere) -> ModelList:
+async def models(request: Request, parts: PartsHere) -> ModelList:
     """What can be asked."""
     catalog, needs = parts.engine.catalog, parts.engine.needs
-    return ModelList(models=[ModelSummary.of(catalog.entries[one].description, needs[one]) for one in catalog.titles])
+    known = [ModelSummary.of(catalog.entries[one].description, needs[one]) for one in catalog.titles]
+    return ModelList(models=known, most=request.app.state.settings.max_samples)
 
 
 @router.get("/models/{name}", responses=problems(404))

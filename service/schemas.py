@@ -60,6 +60,7 @@ class ModelList(BaseModel):
     """All models of the service."""
 
     models: list[ModelSummary]
+    most: int = Field(description="pictures that one answer may have")
 
 
 Code = Annotated[list[Annotated[float, Field(strict=True, allow_inf_nan=False)]], Field(min_length=1, fail_fast=True)]

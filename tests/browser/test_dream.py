@@ -1,12 +1,14 @@
 """The view of a VAE: its wall, what is around one of its pictures, the way between two, the pad, the address."""
 
 import json
+from pathlib import Path
 
 import pytest
+from conftest import stocked
 from playwright.sync_api import Browser, Page, Request, Route, expect
-from serving import Server
+from serving import Server, started
 
-from .conftest import LEVELS, Visit, holding, visiting
+from .conftest import LEVELS, SMALL, Visit, holding, visiting
 
 PLACE = "#dream?model=tiny-vae&seed=7&temperature=1"
 LIVELIEST = """async () => {
@@ -33,6 +35,21 @@ def test_an_address_shows_the_same_pictures_to_everybody(visit: Visit):
     assert len(set(first)) == 48
     visit.page.goto("about:blank")
     assert cells(visit.open(PLACE), "wall", 48) == first
+
+
+def test_where_an_answer_has_fewer_pictures_no_more_are_asked_for(browser: Browser, graphs: Path, tmp_path: Path):
+    shelf = stocked(tmp_path / "shelf", SMALL)
+    with (
+        started(shelf, DENOIR_CACHE=str(graphs), DENOIR_MAX_SAMPLES="6") as server,
+        visiting(browser, server.url) as visit,
+    ):
+        page = visit.open(PLACE)
+        assert len(set(cells(page, "wall", 12))) == 12, "it grows by sixes"
+        for number, title in ((1, "Around sample 1"), (2, "From 1 to 2")):
+            page.locator("#wall .cell").nth(number).click()
+            expect(page.locator("#near-title")).to_have_text(title)
+            assert len(set(cells(page, "near", 6))) == 6
+            expect(page.locator("#near .cell")).to_have_count(6)
 
 
 @pytest.mark.slow

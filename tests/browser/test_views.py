@@ -182,7 +182,7 @@ def test_each_model_has_its_facts_and_its_card(visit: Visit):
     ],
 )
 def test_what_isnt_loaded_is_explained(visit: Visit, view: str, said: str):
-    visit.page.route("**/models", lambda route: route.fulfill(json={"models": []}))
+    visit.page.route("**/models", lambda route: route.fulfill(json={"models": [], "most": 64}))
     page = visit.open(f"#{view}")
     expect(page.locator(f"#{view} .notice:visible")).to_contain_text(said)
     assert not page.locator(f"#{view} input[type=file]:visible").count()

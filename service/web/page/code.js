@@ -2,7 +2,7 @@
 import { Easel } from "./easel.js";
 import { eachFrame, find, make, notice } from "./dom.js";
 import { blobOf, cutOut, showOn } from "./pictures.js";
-import { json, path, picture } from "./service.js";
+import { atMost, json, path, picture } from "./service.js";
 import { Walk } from "./walk.js";
 import { choices, lost, named } from "./shelf.js";
 import { told } from "./words.js";
@@ -90,8 +90,9 @@ class Coded {
     const artists = this.all.filter((one) => one.asks.includes("sample") && String(one.size) === String(size) && one.channels === channels);
     const artist = named(artists, `${recipe.split("-")[0]}-vae`) ?? named(artists, title) ?? artists[0];
     if (!artist) return [];
-    const { blob } = await picture(path("/sample", { model: artist.title, seed: SEED, temperature: CALM, n: GIVEN }), { signal });
-    return cutOut(blob, GIVEN, size);
+    const n = atMost(GIVEN);
+    const { blob } = await picture(path("/sample", { model: artist.title, seed: SEED, temperature: CALM, n }), { signal });
+    return cutOut(blob, n, size);
   }
 
   cell(canvas, number) {

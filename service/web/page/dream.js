@@ -3,7 +3,7 @@ import { between, way } from "./codes.js";
 import { find, make, notice } from "./dom.js";
 import { Pad } from "./pad.js";
 import { cutOutImages } from "./pictures.js";
-import { decoded, json, path } from "./service.js";
+import { atMost, decoded, json, path } from "./service.js";
 import { choices, lost, named } from "./shelf.js";
 import { Wall } from "./wall.js";
 import { told } from "./words.js";
@@ -130,7 +130,7 @@ class Dream {
     find("near-hint").hidden = codes.length > 0;
     find("near").classList.toggle("paper", this.model.channels === 4);
     if (!a) return find("near").replaceChildren();
-    const shown = b ? way(a, b, STEPS) : await this.neighbours(a, signal);
+    const shown = b ? way(a, b, atMost(STEPS)) : await this.neighbours(a, signal);
     const { blob } = await decoded(this.model.title, shown, signal);
     const cells = await cutOutImages(blob, shown.length, this.model.size);
     if (!signal.aborted) find("near").replaceChildren(...cells.map((image, place) => this.near(image, shown[place], place)));
@@ -138,7 +138,7 @@ class Dream {
 
   /** A part of the way from a code to each of others that are drawn alike: so they are as likely as it is. */
   async neighbours(code, signal) {
-    const others = await this.codes(2 ** 31, NEIGHBOURS - 1, signal);
+    const others = await this.codes(2 ** 31, atMost(NEIGHBOURS) - 1, signal);
     return [code, ...others.map((other) => between(code, other, NEAR))];
   }
 

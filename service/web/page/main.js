@@ -1,7 +1,7 @@
 // The page: what is at which address, and what there is to be asked.
 import { find, make, notice } from "./dom.js";
 import { findCopyist } from "./pictures.js";
-import { json } from "./service.js";
+import { allow, json } from "./service.js";
 import { told } from "./words.js";
 
 const VIEWS = {
@@ -71,7 +71,9 @@ function down(words) {
 async function start() {
   notice(find("down"));
   try {
-    models = (await json("/models")).models;
+    const known = await json("/models");
+    models = known.models;
+    allow(known.most);
     findCopyist(models);
   } catch (error) {
     down(told(error));

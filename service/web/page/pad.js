@@ -2,7 +2,7 @@
 import { moved } from "./codes.js";
 import { eachFrame, find, make, notice } from "./dom.js";
 import { cutOut, showOn } from "./pictures.js";
-import { decoded } from "./service.js";
+import { atMost, decoded } from "./service.js";
 import { Walk } from "./walk.js";
 import { told } from "./words.js";
 
@@ -106,8 +106,9 @@ export class Pad {
   /** The numbers of a code by how much they change its picture. */
   async liveliest(model, code, signal) {
     const effects = [];
-    for (let first = 0; first < code.length; first += AT_ONCE) {
-      const some = code.slice(first, first + AT_ONCE).map((_, place) => first + place);
+    const each = Math.max(1, Math.floor(atMost(2 * AT_ONCE) / 2));
+    for (let first = 0; first < code.length; first += each) {
+      const some = code.slice(first, first + each).map((_, place) => first + place);
       const codes = some.flatMap((index) => [moved(code, [[index, SPAN / 2]]), moved(code, [[index, -SPAN / 2]])]);
       const { blob } = await decoded(model.title, codes, signal);
       const cells = (await cutOut(blob, codes.length, model.size)).map(levels);

@@ -103,6 +103,16 @@ async function whole(reading, signal) {
   }
 }
 
+let most = 64;
+
+/** Says how many pictures one answer may have. */
+export function allow(count) {
+  most = count;
+}
+
+/** So many pictures, or as many as one answer may have. */
+export const atMost = (count) => Math.min(count, most);
+
 /** Pictures of codes, as one grid. */
 export const decoded = (model, codes, signal) =>
   picture("/decode", { method: "POST", body: JSON.stringify({ model, codes }), signal });

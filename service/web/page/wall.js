@@ -1,7 +1,7 @@
 // A wall of samples that grows as it is scrolled: picture i of a seed is the same whenever it comes.
 import { eachFrame, make, notice } from "./dom.js";
 import { cutOutImages } from "./pictures.js";
-import { path, picture } from "./service.js";
+import { atMost, path, picture } from "./service.js";
 import { told } from "./words.js";
 
 const AT_ONCE = 48;
@@ -41,13 +41,14 @@ export class Wall {
     this.host.ariaBusy = true;
     const { signal } = this.controller;
     const { model, seed, temperature, count: first } = this;
-    const query = { model: model.title, seed, temperature, n: AT_ONCE, first };
+    const n = atMost(AT_ONCE);
+    const query = { model: model.title, seed, temperature, n, first };
     try {
       const { blob } = await picture(path("/sample", query), { signal });
-      const cells = await cutOutImages(blob, AT_ONCE, model.size);
+      const cells = await cutOutImages(blob, n, model.size);
       if (signal.aborted) return;
       this.host.append(...cells.map((image, number) => this.cell(image, first + number)));
-      this.count += AT_ONCE;
+      this.count += n;
       notice(this.line);
     } catch (error) {
       if (signal.aborted) return;
