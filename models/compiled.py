@@ -8,10 +8,13 @@ The graph is made through OpenVINO's frontend itself: its `convert_model` report
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -29,6 +32,11 @@ KERNELS = 256
 meets many sizes grows by 4 MB with each."""
 
 SOURCES = Path(__file__).parent
+
+GRAPH = re.compile(r"[0-9a-f]{32}\.(bin|xml)")
+"""What files of kept graphs are called."""
+UNREAD = 30 * 86_400
+"""Seconds for which a graph is kept that nobody reads."""
 
 
 class CannotCompile(Exception):
@@ -183,24 +191,43 @@ def is_kept(folder: Path, name: str) -> bool:
 
 def kept(folder: Path, name: str) -> Any:
     """The graph of that name, or None where none is kept that can be read."""
+    if not is_kept(folder, name):
+        return None
+    with suppress(OSError):  # of what can't be written nothing is forgotten either
+        for one in files_of(folder, name):
+            os.utime(one)
     try:
-        return core().read_model(folder / f"{name}.xml") if is_kept(folder, name) else None
+        return core().read_model(folder / f"{name}.xml")
     except RuntimeError:  # half a file, say; it is drawn again
         return None
 
 
 def keep(folder: Path, name: str, graph: Any, halves: bool) -> None:
-    """Keeps a graph for the next start, whole or not at all; `halves` stores its numbers in 16 bits. Raises OSError."""
+    """Keeps a graph for the next start, whole or not at all, and lets go of those that nobody has read for long, as
+    each change of the program leaves its own behind; `halves` stores its numbers in 16 bits. Raises OSError."""
     import openvino
 
     folder.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=folder))
     try:
         openvino.save_model(graph, beside / f"{name}.xml", compress_to_fp16=halves)
-        for suffix in (".bin", ".xml"):  # whoever finds the second finds the first
-            os.replace(beside / f"{name}{suffix}", folder / f"{name}{suffix}")
+        for one in files_of(folder, name):  # whoever finds the second finds the first
+            os.replace(beside / one.name, one)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+    for one in unread(folder):
+        one.unlink(missing_ok=True)
+
+
+def files_of(folder: Path, name: str) -> tuple[Path, Path]:
+    """The two that a graph is kept in."""
+    return folder / f"{name}.bin", folder / f"{name}.xml"
+
+
+def unread(folder: Path) -> list[Path]:
+    """Files of graphs that were neither kept nor read for UNREAD seconds; of others' files none."""
+    before = time.time() - UNREAD
+    return [one for one in folder.iterdir() if GRAPH.fullmatch(one.name) and one.stat().st_mtime < before]
 
 
 def name_of(weights: str, task: str) -> str:

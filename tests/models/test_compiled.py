@@ -1,4 +1,5 @@
 import logging
+import os
 import socket
 import time
 from pathlib import Path
@@ -251,6 +252,28 @@ def test_where_nothing_can_be_kept_it_runs_all_the_same(shelf: Path, tmp_path: P
     (tmp_path / "file").write_text("not a folder")
     session = session_of(shelf, "tiny-vae", tmp_path / "file" / "graphs")
     assert isinstance(session.program("decode"), Compiled)
+
+
+def test_graphs_that_nobody_has_read_for_long_are_let_go_of_and_nothing_else_is(shelf: Path, tmp_path: Path):
+    def aged(*paths: Path) -> None:
+        for path in paths:
+            os.utime(path, times=(long_ago, long_ago))
+
+    long_ago = time.time() - compiled.UNREAD - 60
+    session_of(shelf, "tiny-vae", tmp_path).program("decode")
+    read = set(tmp_path.iterdir())
+    assert len(read) == 2
+    unread = {tmp_path / f"{'0' * 32}{suffix}" for suffix in (".bin", ".xml")}
+    others = {tmp_path / "notes.xml", tmp_path / f"{'0' * 32}.txt"}
+    for path in unread | others:
+        path.write_text("")
+    aged(*read, *unread, *others)
+    session_of(shelf, "tiny-vae", tmp_path).program("decode")
+    session_of(shelf, "tiny-denoise", tmp_path).program("restore")
+    left = set(tmp_path.iterdir())
+    assert read | others < left
+    assert not left & unread
+    assert len(left) == 6
 
 
 def test_graphs_are_told_apart_by_weights_task_and_code(monkeypatch: pytest.MonkeyPatch):
