@@ -89,7 +89,7 @@ def restored(
     strength: float = 1.0,
     into: Pixels | None = None,
 ) -> Pixels:
-    """A picture of any size, tile by tile; level 0, and strength 0, leave it as it is.
+    """A picture of any size, tile by tile; level 0, and strength 0, leave it as it is: the same array is the answer.
 
     done: is told the share of tiles done. alpha: `h w` of the picture; what it hides is neither looked at nor changed.
     strength: 0 to 1, how much of the change is made. into: where the answer goes, a new array unless told; it may be

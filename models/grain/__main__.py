@@ -32,7 +32,7 @@ from models.types import GREY_LEVELS, Batch, Picture8
 
 COUNT, CHECKED, SEED = 13_000, 1_000, 0
 SIDES = (128, 384)
-"""Of the pictures learned from, in pixels."""
+"""Of the pictures made here, in pixels; what others developed is cut at the first at least."""
 DRAWN, RESIZED, GREY, COMPRESSED = 0.12, 0.6, 0.1, 0.6
 """Shares of them that are no photographs, that are brought to another size first, that have no colour, that go through
 JPEG at last."""
@@ -133,8 +133,10 @@ def developed(pictures: Pictures, random: np.random.Generator) -> tuple[Batch, f
 
 
 def a_side(pictures: Pictures, random: np.random.Generator) -> int:
-    """In pixels, of a cut that fits into all."""
-    return int(random.integers(SIDES[0], min(map(data.short_side, pictures.train)) + 1))
+    """In pixels, of a cut that fits into all. Raises DataError where one is too small for any."""
+    if (least := min(map(data.short_side, pictures.train))) < SIDES[0]:
+        raise data.DataError(f"a picture of {least} pixels is too small; {SIDES[0]} are needed along each side")
+    return int(random.integers(SIDES[0], least + 1))
 
 
 def made_of(pictures: list[Picture8], share: float = 1.0) -> list[Source]:

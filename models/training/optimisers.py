@@ -23,8 +23,8 @@ LOUDNESS = 0.2
 
 
 class Muon(Optimizer):
-    """Steps all of whose directions are equally long: each weight is taken as a matrix, one row for each channel out,
-    and the nearest orthogonal matrix to its mean gradient is what it moves along.
+    """Steps all of whose directions are equally long: each weight is taken as a matrix, one row for each of its
+    first dimension, and the nearest orthogonal matrix to its mean gradient is what it moves along.
 
     Sources: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks" (momentum of Nesterov,
     the iteration); Liu et al. 2025, "Muon is Scalable for LLM Training" (how long a step is). PyTorch's own takes
