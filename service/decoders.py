@@ -163,8 +163,9 @@ class Decoders:
     def writing(self, format: str, size: int, **options: int) -> float:
         """Seconds for which a picture of so many bytes of samples will, when it is written with those options. Raises
         TooMuchEffort."""
-        seconds = self.coding.predicted(format, size * images.toil(format, **options))
-        if "effort" in options and seconds > MOST:
+        toil = images.toil(format, **options)
+        seconds = self.coding.predicted(format, size * toil)
+        if options.get("effort") and toil > 1 and seconds > MOST:
             raise TooMuchEffort(seconds)
         return seconds / self._at_once
 
