@@ -1,5 +1,6 @@
 """What the first bytes of a file declare of its picture's size, by plain arithmetic at known places: enough to say how
-long it will take, and never more than that, as whoever decodes it looks for himself.
+long it will take, and never more than that, as whoever decodes it looks for himself (`header`, to which a WebP's frame
+says no more than is told here).
 
 Sources: PNG (W3C 2025, 11.2.2), ITU-T T.81 (1992, B.2.2), GIF89a (1990, 18), RFC 9649 (WebP), the headers of Windows
 bitmaps, TIFF 6.0 (1992, 2), ISO/IEC 23008-12 (6.5.3, `ispe`).
@@ -81,15 +82,16 @@ def _bmp(data: bytes) -> Declared:
     return Declared(abs(width), abs(height), 4 if bits == 32 else _COLOURS)
 
 
-def _webp(data: bytes) -> Declared | None:
+def webp(data: bytes) -> Declared | None:
+    """Of a WebP, whose sizes may be nothing; None where it is cut off or begins in no way that is known."""
     kind, body = data[12:16], data[20:30]
-    if kind == b"VP8X":
+    if kind == b"VP8X" and len(body) == 10:
         width, height = (1 + int.from_bytes(body[at : at + 3], "little") for at in (4, 7))
         return Declared(width, height, 4 if body[0] & 0x10 else _COLOURS)
-    if kind == b"VP8L":
+    if kind == b"VP8L" and body[:1] == b"\x2f" and len(body) >= 5:
         bits = struct.unpack_from("<I", body, 1)[0]
         return Declared(1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), 4 if bits >> 28 & 1 else _COLOURS)
-    if kind == b"VP8 ":
+    if kind == b"VP8 " and body[3:6] == b"\x9d\x01\x2a" and len(body) == 10:
         width, height = struct.unpack_from("<HH", body, 6)
         return Declared(width & 0x3FFF, height & 0x3FFF, _COLOURS)
     return None
@@ -131,7 +133,7 @@ _LOOKS: dict[str, Callable[[bytes], Declared | None]] = {
     "jpeg": _jpeg,
     "gif": _gif,
     "bmp": _bmp,
-    "webp": _webp,
+    "webp": webp,
     "tiff": _tiff,
     "avif": _boxes,
     "heic": _boxes,

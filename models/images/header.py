@@ -44,7 +44,7 @@ from PIL.TiffImagePlugin import (
 )
 from PIL.WebPImagePlugin import WebPImageFile
 
-from models.images import av1, deep
+from models.images import av1, declared, deep
 from models.images.errors import (
     AnimatedPicture,
     DamagedPicture,
@@ -154,17 +154,11 @@ def _give_way(limits: Limits) -> None:
 
 def _webp_canvas(data: bytes) -> tuple[tuple[int, int], int]:
     """Size of a WebP and how many frames at least; the container's specification, RFC 9649."""
-    kind, body = data[12:16], data[20:30]
-    if kind == b"VP8X" and len(body) == 10:
-        width, height = (1 + int.from_bytes(body[at : at + 3], "little") for at in (4, 7))
-        return (width, height), 2 if body[0] & 2 else 1
-    if kind == b"VP8L" and body[:1] == b"\x2f" and len(body) >= 5:
-        bits = int.from_bytes(body[1:5], "little")
-        return (1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)), 1
-    if kind == b"VP8 " and body[3:6] == b"\x9d\x01\x2a" and len(body) == 10:
-        width, height = (int.from_bytes(body[at : at + 2], "little") & 0x3FFF for at in (6, 8))
-        return (width, height), 1
-    raise DamagedPicture
+    found = declared.webp(data)
+    if not found:
+        raise DamagedPicture
+    moving = data[12:16] == b"VP8X" and data[20] & 2
+    return (found.width, found.height), 2 if moving else 1
 
 
 def _tiff_directory(data: bytes) -> tuple[tuple[int, int], int]:

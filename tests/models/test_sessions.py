@@ -22,8 +22,10 @@ def test_no_process_draws_graphs_that_can_not_be_kept(
 ):
     monkeypatch.setattr(winograd, "gains", lambda: False)
     monkeypatch.setattr(compiled, "available", lambda: True)
-    monkeypatch.setattr(sessions, "ProcessPoolExecutor", None)
+    started: list[object] = []
+    monkeypatch.setattr(sessions, "ProcessPoolExecutor", lambda *words: started.append(words))
     sessions.draw_apart(shelf / "tiny-photo", ("denoise",), tmp_path)
+    assert started == []
 
 
 def test_a_cache_that_keeps_nothing_is_told_by_prepare(unwritable: None, shelf: Path, tmp_path: Path, capsys):

@@ -71,7 +71,8 @@ ELSEWHERE = {"sec-fetch-site": "cross-site"}
 def test_what_a_browser_asks_for_another_sites_page_is_not_done(mode: str, origin: dict[str, str]):
     """A form that a page sends by itself comes as a navigation too."""
     for client in (unstarted(), unstarted(origins=OURS), unstarted(api_keys="abcdefghijklmnopqrst")):
-        problem(client.post("/denoise", headers=ELSEWHERE | origin | {"sec-fetch-mode": mode}), 403, "other-site")
+        answer = client.post("/denoise", headers=ELSEWHERE | origin | {"sec-fetch-mode": mode})
+        assert "names its origin" in problem(answer, 403, "other-site")["detail"]
     if mode != "navigate":
         problem(unstarted().get("/sample", headers=ELSEWHERE | origin | {"sec-fetch-mode": mode}), 403, "other-site")
 
